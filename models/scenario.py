@@ -1,0 +1,202 @@
+"""Scenario: the whole what-if as one frozen model; unknown fields are refused, every problem is reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import Problem, ScenarioError, UnknownName
+
+Share = float
+
+
+class Part(BaseModel):
+    """Base of every part of a scenario: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Data(Part):
+    """Where demand and charges come from. All empty: the shipped company, generated from `seed`."""
+
+    bills: tuple[str, ...] = Field((), description="bill files or folders, any supported format")
+    usage: str | None = Field(None, description="a usage file (parquet, exposition text), or an http(s) Prometheus URL")
+    store: str | None = Field(None, description="a store written by `burstline bill` and `burstline usage`")
+
+
+class DemandPart(Part):
+    """How the future differs from the measured past."""
+
+    growth_share_per_year: float = Field(0.0, ge=-0.9, le=10.0, description="yearly growth of demand")
+    history: Literal["requests", "bill"] = Field("requests", description="which view rebuilds demand: cluster requests or the bill alone")
+    build_share: Share = Field(0.5, ge=0.0, le=1.0, description="the share behind the three readings of 'half'")
+
+
+class AwsPart(Part):
+    """The AWS side: which worker the burst uses and on which terms."""
+
+    region: str = "ap-northeast-2"
+    worker: str = Field("m5.4xlarge", description="instance type of the burst worker, a name in the catalog")
+    daemonset_cpu_m: int = Field(350, ge=0)
+    daemonset_memory_mib: int = Field(512, ge=0)
+    commitment_discount_share: Share = Field(0.28, ge=0.0, lt=1.0, description="AWS at its best: discount of the best commitment on list price")
+    max_nodes: int = Field(400, ge=0, description="most burst nodes at one time")
+
+
+class ZonePart(Part):
+    """One private zone."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
+    kind: str = Field("baremetal", description="a registered zone kind: baremetal, openstack_vm, ironic")
+    server: str = Field("c64m512", description="a server of the catalog")
+    vm: str | None = Field(None, description="VM worker of the catalog (openstack_vm only)")
+    overcommit: float = Field(1.0, ge=1.0, le=16.0, description="vCPU per physical thread (openstack_vm only)")
+    spare_nodes: int = Field(2, ge=0, description="nodes that may be down while demand is still met")
+    max_nodes: int | None = Field(None, ge=0, description="most nodes that racks, power or budget allow")
+    lead_time_weeks: float = Field(8.0, ge=0.0, le=104.0, description="order to ready for pods")
+    tenants: int = Field(1, ge=1, description="businesses that want a cluster of their own")
+    existing_nodes: int = Field(0, ge=0, description="nodes already owned")
+
+
+class PlannerPart(Part):
+    """Which question the recommendation answers."""
+
+    objective: Literal["marginal", "average", "by_users", "by_peak", "by_worker_hours"] = "marginal"
+    opponent: Literal["best_commitment", "on_demand"] = Field("best_commitment", description="the AWS price that a server must beat")
+    dispatch: Literal["private_first", "pinned"] = "private_first"
+    packing: Literal["assumed", "measured"] = Field("assumed", description="size with packing_share, or with what the simulation measured")
+    packing_share: Share = Field(0.85, gt=0.0, le=1.0, description="schedulable CPU that pods really fill")
+    staff_fte: float = Field(1.0, ge=0.0, description="full-time staff the private side needs")
+
+
+class EnginePart(Part):
+    """How the simulation runs."""
+
+    replications: int = Field(3, ge=1, le=1000)
+    policy: str = Field("default", description="a registered scheduler policy")
+    autoscaler: Literal["karpenter", "cluster_autoscaler"] = "karpenter"
+    ties: Literal["lowest", "random"] = "random"
+    horizon_hours: int | None = Field(None, ge=1, description="simulate only the first hours; all by default")
+    failures: bool = True
+
+
+class SloPart(Part):
+    """Service levels that a plan must hold."""
+
+    pending_p95_s: float = Field(30.0, gt=0.0)
+    pending_p99_s: float = Field(180.0, gt=0.0)
+    batch_pending_p95_s: float = Field(900.0, gt=0.0)
+    burst_start_p95_s: float = Field(240.0, gt=0.0)
+    nodes_down: int = Field(2, ge=0, description="service demand is met with this many private nodes down")
+
+
+class MoneyPart(Part):
+    """Horizon and view of the money; rates are parameters."""
+
+    years: int = Field(5, ge=1, le=15)
+    currency: Literal["USD", "KRW"] = "USD"
+
+
+class ExportPart(Part):
+    """Names that exported objects carry."""
+
+    burst_mode: Literal["karpenter", "cluster-autoscaler"] = "karpenter"
+    label_prefix: str = Field("placement.burstline.dev", pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    namespace: str = Field("capacity", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    cluster: str = Field("prod", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+
+class Scenario(Part):
+    """One what-if. `parameters` overrides catalog values by name; `overrides` are named variants of this file."""
+
+    scenario: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$", description="name of the scenario")
+    title: dict[Literal["en", "ko"], str] = Field(default_factory=dict)
+    as_of: date = Field(date(2026, 1, 5), description="'today' for every date in the results")
+    seed: int = Field(40, ge=0)
+    language: Literal["en", "ko"] = "en"
+    kubernetes_version: str = Field("1.36", pattern=r"^1\.\d{2}$")
+    data: Data = Data()
+    demand: DemandPart = DemandPart()
+    aws: AwsPart = AwsPart()
+    zones: tuple[ZonePart, ...] = Field((ZonePart(name="prod-bm"),), min_length=1)
+    planner: PlannerPart = PlannerPart()
+    engine: EnginePart = EnginePart()
+    slo: SloPart = SloPart()
+    money: MoneyPart = MoneyPart()
+    export: ExportPart = ExportPart()
+    parameters: dict[str, float] = Field(default_factory=dict)
+    overrides: dict[str, dict[str, Any]] = Field(default_factory=dict, description="name -> {dotted.path: value}")
+
+    def varied(self, changes: Mapping[str, Any]) -> Scenario:
+        """A copy with dotted paths replaced, validated again: {"aws.worker": "m6i.4xlarge", "zones.0.spare_nodes": 3}."""
+        document = self.model_dump(mode="json")
+        problems = [problem for path, value in changes.items() if (problem := _put(document, path, value))]
+        if problems:
+            raise ScenarioError(problems)
+        return parse_scenario(document, self.scenario)
+
+    def override(self, name: str) -> Scenario:
+        """The named variant of this scenario."""
+        if name not in self.overrides:
+            raise UnknownName("override", name, list(self.overrides))
+        return self.varied(self.overrides[name])
+
+
+def parse_scenario(document: object, place: str) -> Scenario:
+    """Validate a parsed YAML document; `place` names the file in messages."""
+    if not isinstance(document, Mapping):
+        raise ScenarioError(Problem(place, f"a {type(document).__name__}", "write a mapping of scenario fields"))
+    try:
+        parsed = Scenario.model_validate(dict(document))
+    except ValidationError as error:
+        raise ScenarioError([_problem(place, item) for item in error.errors()]) from None
+    names = [zone.name for zone in parsed.zones]
+    if len(set(names)) != len(names):
+        raise ScenarioError(Problem(f"{place}: zones", f"names {names}", "give every zone its own name"))
+    return parsed
+
+
+def _problem(place: str, item: Any) -> Problem:
+    path = ".".join(str(step) for step in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = sorted(_known_fields(item["loc"][:-1]))
+        return Problem(f"{place}: {path}", f"unknown field {item['loc'][-1]!r}", UnknownName("", str(item["loc"][-1]), known).problems[0].mend)
+    found = "nothing" if item["type"] == "missing" else repr(item["input"])
+    return Problem(f"{place}: {path}", found, item["msg"][:1].lower() + item["msg"][1:])
+
+
+def _known_fields(location: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = Scenario
+    for step in location:
+        if isinstance(step, int):
+            continue
+        annotation = ZonePart if step == "zones" else model.model_fields[step].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _put(document: Any, path: str, value: Any) -> Problem | None:
+    *parents, last = path.split(".")
+    here: Any = document
+    for step in parents:
+        here = _step(here, step)
+        if here is None:
+            return Problem(f"override {path}", f"no field {step!r}", "use dotted paths of the scenario schema")
+    if isinstance(here, list):
+        if not last.isdigit() or int(last) >= len(here):
+            return Problem(f"override {path}", f"no element {last!r}", f"the list has {len(here)} elements")
+        here[int(last)] = value
+    else:
+        here[last] = value
+    return None
+
+
+def _step(here: Any, step: str) -> Any:
+    if isinstance(here, list):
+        return here[int(step)] if step.isdigit() and int(step) < len(here) else None
+    return here.get(step) if isinstance(here, dict) else None

@@ -1,0 +1,40 @@
+"""UsageHistory: requests and measured use by hour and workload, as clusters report them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.horizon import Horizon
+from models.resources import ResourceAxes
+
+
+@dataclass(frozen=True)
+class WorkloadKey:
+    """Who a series belongs to; `labels` are namespace labels (team, users)."""
+
+    namespace: str
+    workload: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UsageHistory:
+    """Hourly means. A missing hour is NaN in the arrays and named in `gaps`.
+
+    pods     : float64 [hours, workloads]        running pods
+    requests : float64 [hours, workloads, axes]  sum of requests, units of `axes`
+    usage    : float64 [hours, workloads, axes]  measured use, same units
+    """
+
+    horizon: Horizon
+    axes: ResourceAxes
+    keys: tuple[WorkloadKey, ...]
+    pods: NDArray[np.float64]
+    requests: NDArray[np.float64]
+    usage: NDArray[np.float64]
+    gaps: tuple[str, ...] = ()
+    source: str = ""

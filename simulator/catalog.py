@@ -1,0 +1,148 @@
+"""Shipped data: found in a checkout (`data/`) or in a wheel (`simulator/_data`); scenarios, parameters, shapes, prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from models.errors import Problem, ScenarioError, UnknownName
+from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
+from models.parameter import Confidence, Parameter, Parameters
+from models.scenario import Scenario, parse_scenario
+
+
+def data_folder() -> Path:
+    """The folder of shipped data."""
+    here = Path(__file__).resolve().parent
+    for folder in (here.parent / "data", here / "_data"):
+        if (folder / "catalog").is_dir():
+            return folder
+    raise FileNotFoundError("shipped data is missing from this installation; reinstall burstline")
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse one YAML file; a missing or broken file is an input error that says where."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ScenarioError(Problem(str(path), "no such file", "check the path")) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(Problem(str(path), type(error).__name__, "give a readable UTF-8 text file")) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}: line {mark.line + 1}" if mark else str(path)
+        raise ScenarioError(Problem(place, "text that is not YAML", str(getattr(error, "problem", error)))) from None
+
+
+def scenario_names() -> list[str]:
+    """Names of the shipped scenarios."""
+    return sorted(path.stem for path in (data_folder() / "scenarios").glob("*.yaml"))
+
+
+def load_scenario(name_or_path: str, override: str | None = None) -> Scenario:
+    """A shipped scenario by name, or any scenario file; with one of its named overrides."""
+    shipped = data_folder() / "scenarios" / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        if not shipped.exists():
+            raise UnknownName("scenario", name_or_path, scenario_names())
+        path = shipped
+    scenario = parse_scenario(read_yaml(path), str(path))
+    return scenario.override(override) if override else scenario
+
+
+@cache
+def _catalog(name: str) -> Any:
+    return read_yaml(data_folder() / "catalog" / f"{name}.yaml")
+
+
+def parameters(overrides: Mapping[str, float] | None = None) -> Parameters:
+    """Every domain default of `catalog/parameters.yaml`, with overrides applied."""
+    rows = [
+        Parameter(
+            name=name,
+            value=float(row["value"]),
+            low=float(row["low"]),
+            high=float(row["high"]),
+            unit=row["unit"],
+            source=row["source"],
+            as_of=cast(date, row["as_of"]),
+            confidence=cast(Confidence, row["confidence"]),
+        )
+        for name, row in _catalog("parameters").items()
+    ]
+    return Parameters.of(rows, overrides)
+
+
+def server(name: str) -> NodeShape:
+    """A server as bought: capacity, reservations of a private kubelet, watts."""
+    return _private_shape(name, _pick("server", "servers", name))
+
+
+def server_usd_parameter(name: str) -> str:
+    """Name of the parameter that prices this server."""
+    return str(_pick("server", "servers", name)["price_parameter"])
+
+
+def vm(name: str) -> NodeShape:
+    """A VM flavour used as a worker."""
+    return _private_shape(name, _pick("vm", "vms", name))
+
+
+def instance(name: str, *, daemonset_cpu_m: int = 0, daemonset_memory_mib: int = 0) -> NodeShape:
+    """An EC2 instance type as an EKS node."""
+    row = _pick("instance", "aws_instances", name)
+    return NodeShape(
+        name=name,
+        cpu_m=row["vcpu"] * 1000,
+        memory_mib=round(row["memory_gib"] * 1024),
+        max_pods=row["max_pods"],
+        kube_reserved_cpu_m=kube_reserved_cpu_m(row["vcpu"]),
+        kube_reserved_memory_mib=eks_reserved_memory_mib(row["max_pods"]),
+        daemonset_cpu_m=daemonset_cpu_m,
+        daemonset_memory_mib=daemonset_memory_mib,
+        extended={"nvidia.com/gpu": row["gpus"]} if row.get("gpus") else {},
+    )
+
+
+def on_demand_usd_per_h(name: str, region: str) -> float:
+    """List price of an instance type in a region."""
+    prices = _pick("instance", "aws_instances", name)["on_demand_usd_per_h"]
+    if region not in prices:
+        raise UnknownName(f"price of {name} in region", region, list(prices))
+    return float(prices[region])
+
+
+def instance_names() -> list[str]:
+    """Instance types of the catalog."""
+    return sorted(_catalog("aws_instances"))
+
+
+def _pick(kind: str, file: str, name: str) -> dict[str, Any]:
+    rows = _catalog(file)
+    if name not in rows:
+        raise UnknownName(kind, name, list(rows))
+    return cast(dict[str, Any], rows[name])
+
+
+def _private_shape(name: str, row: Mapping[str, Any]) -> NodeShape:
+    memory_mib = row["memory_gib"] * 1024
+    return NodeShape(
+        name=name,
+        cpu_m=row["threads"] * 1000,
+        memory_mib=memory_mib,
+        max_pods=row["max_pods"],
+        kube_reserved_cpu_m=kube_reserved_cpu_m(row["threads"]),
+        kube_reserved_memory_mib=gke_reserved_memory_mib(memory_mib),
+        system_reserved_cpu_m=row["system_reserved_cpu_m"],
+        system_reserved_memory_mib=row["system_reserved_memory_mib"],
+        daemonset_cpu_m=row["daemonset_cpu_m"],
+        daemonset_memory_mib=row["daemonset_memory_mib"],
+        watts_idle=row.get("watts_idle", 0.0),
+        watts_peak=row.get("watts_peak", 0.0),
+    )
