@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import Problem, ScenarioError, UnknownName
 
-Share = float
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Part(BaseModel):
@@ -32,7 +32,7 @@ class DemandPart(Part):
 
     growth_share_per_year: float = Field(0.0, ge=-0.9, le=10.0, description="yearly growth of demand")
     history: Literal["requests", "bill"] = Field("requests", description="which view rebuilds demand: cluster requests or the bill alone")
-    build_share: Share = Field(0.5, ge=0.0, le=1.0, description="the share behind the three readings of 'half'")
+    build_share: Share = Field(0.5, description="the share behind the three readings of 'half'")
 
 
 class AwsPart(Part):
@@ -42,7 +42,7 @@ class AwsPart(Part):
     worker: str = Field("m5.4xlarge", description="instance type of the burst worker, a name in the catalog")
     daemonset_cpu_m: int = Field(350, ge=0)
     daemonset_memory_mib: int = Field(512, ge=0)
-    commitment_discount_share: Share = Field(0.28, ge=0.0, lt=1.0, description="AWS at its best: discount of the best commitment on list price")
+    commitment_discount_share: Share = Field(0.28, lt=1.0, description="AWS at its best: discount of the best commitment on list price")
     max_nodes: int = Field(400, ge=0, description="most burst nodes at one time")
 
 
@@ -68,7 +68,7 @@ class PlannerPart(Part):
     opponent: Literal["best_commitment", "on_demand"] = Field("best_commitment", description="the AWS price that a server must beat")
     dispatch: Literal["private_first", "pinned"] = "private_first"
     packing: Literal["assumed", "measured"] = Field("assumed", description="size with packing_share, or with what the simulation measured")
-    packing_share: Share = Field(0.85, gt=0.0, le=1.0, description="schedulable CPU that pods really fill")
+    packing_share: Share = Field(0.85, gt=0.0, description="schedulable CPU that pods really fill")
     staff_fte: float = Field(1.0, ge=0.0, description="full-time staff the private side needs")
 
 
@@ -121,7 +121,7 @@ class Scenario(Part):
     data: Data = Data()
     demand: DemandPart = DemandPart()
     aws: AwsPart = AwsPart()
-    zones: tuple[ZonePart, ...] = Field((ZonePart(name="prod-bm"),), min_length=1)
+    zones: tuple[ZonePart, ...] = (ZonePart(name="prod-bm"),)
     planner: PlannerPart = PlannerPart()
     engine: EnginePart = EnginePart()
     slo: SloPart = SloPart()
@@ -153,6 +153,8 @@ def parse_scenario(document: object, place: str) -> Scenario:
         parsed = Scenario.model_validate(dict(document))
     except ValidationError as error:
         raise ScenarioError([_problem(place, item) for item in error.errors()]) from None
+    if not parsed.zones:
+        raise ScenarioError(Problem(f"{place}: zones", "an empty list", "name at least one private zone"))
     names = [zone.name for zone in parsed.zones]
     if len(set(names)) != len(names):
         raise ScenarioError(Problem(f"{place}: zones", f"names {names}", "give every zone its own name"))
@@ -163,7 +165,9 @@ def _problem(place: str, item: Any) -> Problem:
     path = ".".join(str(step) for step in item["loc"])
     if item["type"] == "extra_forbidden":
         known = sorted(_known_fields(item["loc"][:-1]))
-        return Problem(f"{place}: {path}", f"unknown field {item['loc'][-1]!r}", UnknownName("", str(item["loc"][-1]), known).problems[0].mend)
+        return Problem(
+            f"{place}: {path}", f"unknown field {item['loc'][-1]!r}", UnknownName("", str(item["loc"][-1]), known).problems[0].mend
+        )
     found = "nothing" if item["type"] == "missing" else repr(item["input"])
     return Problem(f"{place}: {path}", found, item["msg"][:1].lower() + item["msg"][1:])
 

@@ -94,9 +94,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def run_record(
-    *, inputs: Mapping[str, str], seed: int, seconds: Mapping[str, float], files: Mapping[str, str]
-) -> dict[str, Any]:
+def run_record(*, inputs: Mapping[str, str], seed: int, seconds: Mapping[str, float], files: Mapping[str, str]) -> dict[str, Any]:
     """What stands in `record.json`: input hashes, seed, versions, machine, wall seconds by stage, output hashes."""
     return {
         "inputs": dict(inputs),

@@ -15,5 +15,6 @@ class Streams:
         self.replication = replication
 
     def __call__(self, name: str) -> np.random.Generator:
+        """A fresh generator for `name`; a new name leaves all others as they were."""
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.replication, crc32(name.encode())))
         return np.random.Generator(np.random.PCG64(sequence))
