@@ -1,0 +1,1 @@
+"""Ingest: bills, cluster telemetry and inventories become `models` values; rows stay in the store."""
