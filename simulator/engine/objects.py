@@ -24,8 +24,6 @@ DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024
 
 Amounts = Mapping[str, int]
 Labels = Mapping[str, str]
-NO_AMOUNTS: Amounts = {}
-NO_LABELS: Labels = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +229,7 @@ class Pod:
     namespace: str = "default"
     labels: Labels = field(default_factory=dict)
     node: str = ""
-    scored: Amounts = NO_AMOUNTS
+    scored: Amounts = field(default_factory=dict)
     node_selector: Labels = field(default_factory=dict)
     required: tuple[NodeTerm, ...] | None = None
     preferred: tuple[PreferredNodeTerm, ...] = ()
