@@ -25,6 +25,13 @@ def data_folder() -> Path:
     raise FileNotFoundError("shipped data is missing from this installation; reinstall burstline")
 
 
+def app_file() -> Path:
+    """The Streamlit entry file, in a checkout or in a wheel."""
+    here = Path(__file__).resolve().parent
+    checkout = here.parent / "app.py"
+    return checkout if checkout.exists() else here / "_data" / "app.py"
+
+
 def read_yaml(path: Path) -> Any:
     """Parse one YAML file; a missing or broken file is an input error that says where."""
     try:
