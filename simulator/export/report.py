@@ -15,7 +15,8 @@ from plotly.offline import get_plotlyjs
 _STYLE = """
 :root { --ink: #1f2937; --soft: #6b7280; --line: #e5e7eb; --own: #009e73; --paper: #ffffff; }
 * { box-sizing: border-box; }
-body { font: 15px/1.55 Inter, "Noto Sans KR", "Noto Sans CJK KR", system-ui, sans-serif; color: var(--ink); background: #f9fafb; margin: 0; }
+body { font: 15px/1.55 Inter, "Noto Sans KR", "Noto Sans CJK KR", system-ui, sans-serif; }
+body { color: var(--ink); background: #f9fafb; margin: 0; }
 main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 10px; }
 p.claim { color: var(--soft); margin: 0 0 24px; }
