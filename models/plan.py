@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.site import Site
+
 
 class Frozen(BaseModel):
     """Base of every document that is written to disk: frozen, unknown fields refused."""
@@ -126,6 +128,7 @@ class BuildPlan(Frozen):
     label_prefix: str
     namespace: str
     cluster: str
+    site: Site = Site()
     reasons: tuple[str, ...]
     unverified: tuple[str, ...]
     seed: int

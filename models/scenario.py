@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import Problem, ScenarioError, UnknownName
+from models.site import Site
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -107,6 +108,7 @@ class ExportPart(Part):
     label_prefix: str = Field("placement.burstline.dev", pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
     namespace: str = Field("capacity", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     cluster: str = Field("prod", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    site: Site = Field(default_factory=Site, description="images, flavours, roles and tags that exported objects refer to")
 
 
 class Scenario(Part):
