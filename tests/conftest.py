@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from control_plane import ControlPlane, find_programs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,3 +25,14 @@ def shared_data() -> Path:
     if not (folder / "billing").is_dir():
         pytest.skip("../shared/data is absent: tests on public data by others need it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A real etcd and kube-apiserver, other programs on demand; one per session and xdist worker, gone at the end."""
+    plane = ControlPlane(find_programs())
+    try:
+        plane.start()
+        yield plane
+    finally:
+        plane.stop()
