@@ -6,18 +6,25 @@ times. Register with `ZONES.register("baremetal", BareMetal())`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from models.node import NodeShape
 from models.parameter import Parameters
 from models.registry import Registry
 from models.scenario import ZonePart
+from models.units import ceil_int
+
+Tenancy = Literal["own_servers", "shared_servers", "shared_hosts"]
+"""What several tenants share: nothing, a pool of servers that move between clusters, or the hosts under their VMs."""
 
 
 @dataclass(frozen=True, slots=True)
 class BomLine:
-    """One line of the purchase list; `watts_each` at peak counts towards colocation and energy."""
+    """One line of the purchase list; `watts_each` at peak counts towards colocation and energy.
+
+    `supported` servers carry an operating-system subscription; `worker` marks the lines that grow with the demand.
+    """
 
     item: str
     quantity: float
@@ -25,13 +32,20 @@ class BomLine:
     watts_each: float = 0.0
     supported: bool = True
     why: str = ""
+    worker: bool = False
+
+    @property
+    def usd(self) -> float:
+        """Price of the line."""
+        return self.quantity * self.unit_usd
 
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
     """How a node of this zone comes to life. Log-normal through p50 and p95; `concurrent` deployments at one time.
 
-    `clean_*` is what a returned node needs before its next life (0 where nothing is cleaned).
+    `clean_*` is what a returned node needs before its next life (0 where nothing is cleaned), `clean_concurrent` how many
+    at one time; `first_attempt_share` of the deployments succeed at once, the others take one more.
     """
 
     p50_s: float
@@ -39,6 +53,17 @@ class Provisioning:
     concurrent: int
     clean_p50_s: float = 0.0
     clean_p95_s: float = 0.0
+    clean_concurrent: int = 1
+    first_attempt_share: float = 1.0
+
+    def move_s(self, nodes: int) -> float:
+        """Seconds (medians) until `nodes` have moved between two clusters: waves of cleaning, then waves of deploying.
+
+        >>> Provisioning(720.0, 1500.0, 250, 300.0, 600.0, 50).move_s(120)
+        1620.0
+        """
+        cleans = -(-nodes // self.clean_concurrent) if self.clean_p50_s else 0
+        return cleans * self.clean_p50_s + -(-nodes // self.concurrent) * self.p50_s
 
 
 class ZoneKind(Protocol):
@@ -48,16 +73,19 @@ class ZoneKind(Protocol):
     private: bool
     masters_are_servers: bool
     needs_l4_pair: bool
+    tenancy: Tenancy
 
     def node(self, part: ZonePart, server: NodeShape, vm: NodeShape | None, parameters: Parameters) -> NodeShape:
         """The Kubernetes worker that pods see: reservations, overhead and speed applied."""
         ...
 
-    def workers_per_server(self, part: ZonePart, server: NodeShape, vm: NodeShape | None, parameters: Parameters) -> float:
+    def workers_per_server(self, part: ZonePart, server: NodeShape, vm: NodeShape | None, parameters: Parameters) -> int:
         """How many such workers one server carries (1 on metal)."""
         ...
 
-    def bill_of_materials(self, part: ZonePart, servers: int, server_usd: float, parameters: Parameters) -> tuple[BomLine, ...]:
+    def bill_of_materials(
+        self, part: ZonePart, servers: int, server: NodeShape, server_usd: float, parameters: Parameters
+    ) -> tuple[BomLine, ...]:
         """Everything to buy for `servers` worker servers."""
         ...
 
@@ -71,3 +99,44 @@ class ZoneKind(Protocol):
 
 
 ZONES: Registry[ZoneKind] = Registry("zone kind", __name__)
+
+SITE_PARAMETERS = (
+    "dns_proxy_server_usd", "dns_proxy_server_w", "dns_proxy_servers", "optics_per_server", "optics_usd",
+    "servers_per_rack", "tor_per_rack", "tor_switch_usd", "tor_switch_w",
+)  # fmt: skip
+CONTROL_PARAMETERS = ("controller_server_usd", "controller_server_w", "masters_per_cluster", "openstack_controllers")
+
+
+def site_lines(part: ZonePart, servers: int, server: NodeShape, server_usd: float, parameters: Parameters) -> tuple[BomLine, ...]:
+    """What every private zone buys: worker servers, two switches a rack, optics, the DNS and proxy pair.
+
+    40 servers: 2 racks of 20, 4 switches, 120 optics, 2 proxies.
+    """
+    p = parameters
+    racks = ceil_int(servers / p["servers_per_rack"])
+    return (
+        BomLine(f"worker server {part.server}", servers, server_usd, server.watts_peak, why="runs the pods", worker=True),
+        BomLine("ToR switch", racks * p["tor_per_rack"], p["tor_switch_usd"], p["tor_switch_w"], False, f"{racks} racks"),
+        BomLine("optics", servers * p["optics_per_server"], p["optics_usd"], 0.0, False, "ports of every worker server"),
+        BomLine(
+            "DNS and proxy server", p["dns_proxy_servers"], p["dns_proxy_server_usd"], p["dns_proxy_server_w"], why="steers users to a site"
+        ),
+    )
+
+
+def controller_line(parameters: Parameters) -> BomLine:
+    """OpenStack controllers, needed once a zone."""
+    p = parameters
+    return BomLine(
+        "OpenStack controller", p["openstack_controllers"], p["controller_server_usd"], p["controller_server_w"], why="three keep a quorum"
+    )
+
+
+def master_vms(part: ZonePart, parameters: Parameters) -> int:
+    """VM masters of all tenants of the zone."""
+    return ceil_int(parameters["masters_per_cluster"]) * part.tenants
+
+
+def with_speed(shape: NodeShape, share: float) -> NodeShape:
+    """The same node, slower by factor `share`."""
+    return replace(shape, speed=shape.speed * share)
