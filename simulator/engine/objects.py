@@ -16,6 +16,7 @@ PODS = "pods"
 EPHEMERAL_STORAGE = "ephemeral-storage"
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
+DEFAULT_SCHEDULER = "default-scheduler"
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 
 DEFAULT_CPU_M = 100
@@ -220,8 +221,8 @@ class Pod:
     """A pod; `node` names where it is bound ("" while pending).
 
     `scored` holds cpu and memory as the scoring sees them, with defaults for containers that request none; left out, it
-    is made from `requests` as for one container. `required` is None without required node affinity. `unmodelled` names
-    what this pod asks for that the scheduler here does not look at.
+    is made from `requests` as for one container. `required` is None without required node affinity. `owner` is the
+    controller as (kind, name). `unmodelled` names what this pod asks for that the scheduler here does not look at.
     """
 
     name: str
@@ -248,7 +249,8 @@ class Pod:
     annotations: Labels = field(default_factory=dict)
     finished: bool = False
     terminating: bool = False
-    nominated: str = ""
+    gates: tuple[str, ...] = ()
+    scheduler: str = DEFAULT_SCHEDULER
     unmodelled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
