@@ -10,10 +10,12 @@ from typing import Any, cast
 
 import yaml
 
+from models.case import Case, ZoneBuild
+from models.demand import Demand
 from models.errors import Problem, ScenarioError, UnknownName
 from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
 from models.parameter import Confidence, Parameter, Parameters
-from models.scenario import Scenario, parse_scenario
+from models.scenario import Scenario, ZonePart, parse_scenario
 
 
 def data_folder() -> Path:
@@ -152,4 +154,29 @@ def _private_shape(name: str, row: Mapping[str, Any]) -> NodeShape:
         daemonset_memory_mib=row["daemonset_memory_mib"],
         watts_idle=row.get("watts_idle", 0.0),
         watts_peak=row.get("watts_peak", 0.0),
+    )
+
+
+def zone_build(part: ZonePart, values: Parameters) -> ZoneBuild:
+    """A private zone with its server, VM flavour and price parameter looked up."""
+    flavour = vm(part.vm) if part.vm else None
+    return ZoneBuild(part, server(part.server), flavour, server_usd_parameter(part.server), values)
+
+
+def case(scenario: Scenario, demand: Demand, billed_usd_per_year: float | None = None) -> Case:
+    """The scenario resolved against the catalog, its demand reduced to the axis that binds on the first zone's node."""
+    values = parameters(scenario.parameters)
+    zones = tuple(zone_build(part, values) for part in scenario.zones)
+    aws = scenario.aws
+    worker = instance(aws.worker, daemonset_cpu_m=aws.daemonset_cpu_m, daemonset_memory_mib=aws.daemonset_memory_mib)
+    axis = demand.binding_axis(zones[0].node)
+    return Case(
+        scenario=scenario,
+        demand=demand.total(axis),
+        axis=axis,
+        zones=zones,
+        worker=worker,
+        on_demand_usd_per_h=on_demand_usd_per_h(aws.worker, aws.region),
+        parameters=values,
+        billed_usd_per_year=billed_usd_per_year,
     )

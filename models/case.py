@@ -1,0 +1,150 @@
+"""Case: everything that planner and finance read of one scenario, resolved: demand, zones, worker, prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.node import NodeShape
+from models.parameter import Parameter, Parameters
+from models.price import AwsPrices, LinkPrices, PriceBook, PrivatePrices
+from models.resources import CPU, MEMORY, PODS
+from models.scenario import Scenario, ZonePart
+from models.statement import CostStatement, marginal_usd_per_year, private_statement
+from models.units import ceil_int
+from models.zones import ZONES, BomLine, ZoneKind
+
+
+def schedulable(shape: NodeShape, axis: str) -> float:
+    """What workloads may request of one node on an axis; CPU counts at the node's speed.
+
+    >>> schedulable(NodeShape("m5.4xlarge", 16000, 65536, kube_reserved_cpu_m=110, daemonset_cpu_m=350), "cpu_m")
+    15540.0
+    """
+    room = {CPU: shape.schedulable_cpu_m * shape.speed, MEMORY: shape.schedulable_memory_mib, PODS: shape.schedulable_pods}
+    return float(room[axis] if axis in room else shape.extended.get(axis, 0))
+
+
+@dataclass(frozen=True)
+class ZoneBuild:
+    """A private zone of the scenario with its server, VM flavour and the catalog's parameters.
+
+    `price_parameter` names the parameter that prices the server.
+    """
+
+    part: ZonePart
+    server: NodeShape
+    vm: NodeShape | None
+    price_parameter: str
+    parameters: Parameters
+
+    @property
+    def kind(self) -> ZoneKind:
+        """The rules of the placement."""
+        return ZONES[self.part.kind]
+
+    @cached_property
+    def node(self) -> NodeShape:
+        """The Kubernetes worker of this zone."""
+        return self.kind.node(self.part, self.server, self.vm, self.parameters)
+
+    @cached_property
+    def per_server(self) -> int:
+        """Workers on one server."""
+        return self.kind.workers_per_server(self.part, self.server, self.vm, self.parameters)
+
+    @property
+    def server_usd(self) -> float:
+        """Price of one server."""
+        return self.parameters[self.price_parameter]
+
+    def servers_for(self, nodes: int) -> int:
+        """Servers that carry `nodes` workers."""
+        return -(-nodes // self.per_server)
+
+    def purchases(self, nodes: int) -> tuple[BomLine, ...]:
+        """Everything to buy for `nodes` workers; nothing for none."""
+        if nodes == 0:
+            return ()
+        return self.kind.bill_of_materials(self.part, self.servers_for(nodes), self.server, self.server_usd, self.parameters)
+
+    def marginal_usd_per_year(self, prices: PrivatePrices) -> float:
+        """Yearly cost of one more worker: its part of one more server."""
+        return marginal_usd_per_year(self.purchases(1), prices) / self.per_server
+
+
+@dataclass(frozen=True)
+class Case:
+    """`demand` : float64 [hours] in the unit of `axis`, the resource that binds; `parameters` with overrides applied."""
+
+    scenario: Scenario
+    demand: NDArray[np.float64]
+    axis: str
+    zones: tuple[ZoneBuild, ...]
+    worker: NodeShape
+    on_demand_usd_per_h: float
+    parameters: Parameters
+    billed_usd_per_year: float | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @cached_property
+    def prices(self) -> PriceBook:
+        """All prices, from parameters and scenario."""
+        p = self.parameters
+        aws = AwsPrices(self.on_demand_usd_per_h, self.scenario.aws.commitment_discount_share, p["aws_price_change_share_per_year"])
+        servers = {zone.part.name: zone.server_usd for zone in self.zones}
+        return PriceBook(p.fill(PrivatePrices), p.fill(LinkPrices), aws, servers)
+
+    @property
+    def packing(self) -> float:
+        """Share of schedulable capacity that pods are expected to fill."""
+        return self.scenario.planner.packing_share
+
+    @property
+    def worker_room(self) -> float:
+        """Demand that one AWS worker holds, net of packing."""
+        return schedulable(self.worker, self.axis) * self.packing
+
+    def room(self, zone: ZoneBuild) -> float:
+        """Demand that one worker of a zone holds, net of packing."""
+        return schedulable(zone.node, self.axis) * self.packing
+
+    def purchases(self, nodes: Mapping[str, int]) -> tuple[BomLine, ...]:
+        """Purchases of all zones for nodes by zone name."""
+        return tuple(line for zone in self.zones for line in zone.purchases(nodes.get(zone.part.name, 0)))
+
+    def private_statement(self, name: str, nodes: Mapping[str, int], staff_fte: float) -> CostStatement:
+        """Yearly cost of owning these nodes."""
+        return private_statement(name, self.purchases(nodes), self.prices.private, staff_fte if any(nodes.values()) else 0.0)
+
+    def with_parameters(self, parameters: Parameters) -> Case:
+        """The same case under other parameters (sensitivity)."""
+        zones = tuple(replace(zone, parameters=parameters) for zone in self.zones)
+        return replace(self, parameters=parameters, zones=zones)
+
+    def with_scenario(self, scenario: Scenario) -> Case:
+        """The same demand and zones under another planner or AWS part."""
+        return replace(self, scenario=scenario)
+
+    def spare_alone(self, nodes: int) -> int:
+        """Spare nodes where no AWS stands behind the private side: 1 + 2.5 % of the nodes, at least the scenario's own.
+
+        38 nodes take 2, 75 nodes take 3.
+        """
+        rule = 1 + ceil_int(self.prices.private.spare_share * nodes)
+        return max(rule, *(zone.part.spare_nodes for zone in self.zones))
+
+    def used_parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter behind prices and zones, by name."""
+        names = {p.name for p in self.parameters.behind(PrivatePrices, LinkPrices)} | {"aws_price_change_share_per_year"}
+        for zone in self.zones:
+            names |= {zone.price_parameter, *zone.kind.parameter_names()}
+        return tuple(self.parameters.by_name[name] for name in sorted(names))
+
+    def unverified(self) -> tuple[str, ...]:
+        """Used parameters of confidence C or M that the scenario did not set itself."""
+        return tuple(p.name for p in self.used_parameters() if p.unverified)

@@ -1,0 +1,1 @@
+"""What it costs: statements, cash flow, break-even, sensitivity, zone comparison and the workbook."""
