@@ -16,10 +16,10 @@ from models.workload import Workload
 
 @dataclass(frozen=True)
 class Demand:
-    """requests : float64 [hours, classes, axes]; `classes` are workload names in the order of the array.
+    """requests : float64 [hours, classes, axes]; `classes` are workloads (namespace/name) in the order of the array.
 
     `workloads` gives pod shapes and replicas where they are known (`source` "requests"); a demand rebuilt from a bill
-    alone (`source` "bill") has none.
+    alone (`source` "bill") has none, and its classes are instance types. `notes` say what was filled in or left out.
     """
 
     horizon: Horizon
@@ -28,6 +28,7 @@ class Demand:
     requests: NDArray[np.float64]
     workloads: tuple[Workload, ...]
     source: Literal["requests", "bill"]
+    notes: tuple[str, ...] = ()
 
     def total(self, axis: str) -> NDArray[np.float64]:
         """Sum over classes: float64 [hours] in the axis's unit."""

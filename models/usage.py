@@ -20,6 +20,11 @@ class WorkloadKey:
     workload: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def full_name(self) -> str:
+        """namespace/workload, unique in a cluster."""
+        return f"{self.namespace}/{self.workload}"
+
 
 @dataclass(frozen=True)
 class UsageHistory:

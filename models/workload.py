@@ -28,3 +28,8 @@ class Workload:
     priority: int = 0
     extended: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """namespace/name, unique in a cluster."""
+        return f"{self.namespace}/{self.name}"
