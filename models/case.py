@@ -130,6 +130,11 @@ class Case:
         """The same demand and zones under another planner or AWS part."""
         return replace(self, scenario=scenario)
 
+    def with_limits_lifted(self) -> Case:
+        """The same case without any `max_nodes` (what a limit costs)."""
+        zones = tuple(replace(zone, part=zone.part.model_copy(update={"max_nodes": None})) for zone in self.zones)
+        return replace(self, zones=zones)
+
     def spare_alone(self, nodes: int) -> int:
         """Spare nodes where no AWS stands behind the private side: 1 + 2.5 % of the nodes, at least the scenario's own.
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.planner.kernels import _suffix_sums
+from models.dispatch import Dispatch
+from simulator.planner.kernels import _suffix_sums, _workers_left
+
+_DUST = 1e-9  # as models.dispatch: float dust does not start another worker
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,19 @@ def overflow(demand: NDArray[np.float32] | NDArray[np.float64], most: int | None
     _suffix_sums(table, top, node_hours, hours)
     keep = (peak if most is None else most) + 1
     return Overflow(node_hours[:, :keep], hours[:, :keep], table.shape[1])
+
+
+def aws_worker_hours(
+    demand: NDArray[np.float64], capacities: NDArray[np.float64], worker: float, *, dispatch: Dispatch, pinned_share: float
+) -> NDArray[np.int64]:
+    """Whole AWS worker-hours beside every private capacity: int64 [capacities]; the sum of `models.dispatch.aws_workers_left`.
+
+    >>> aws_worker_hours(np.array([10.0, 30.0]), np.array([0.0, 20.0]), 8.0, dispatch="private_first", pinned_share=0.5).tolist()
+    [6, 2]
+    """
+    if worker <= 0:
+        raise ValueError(f"worker must be positive, not {worker}")
+    offered = demand * pinned_share if dispatch == "pinned" else demand
+    left = np.empty(capacities.size, np.int64)
+    _workers_left(demand, offered, np.ascontiguousarray(capacities, dtype=np.float64), worker, _DUST, left)
+    return left

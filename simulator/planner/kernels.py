@@ -31,3 +31,14 @@ def _suffix_sums(demand, top, overflow, hours):  # type: ignore[no-untyped-def]
             hours[s, k] = above
             above += counts[k]
             total += sums[k]
+
+
+@njit(cache=True)
+def _workers_left(demand, offered, capacities, worker, dust, left):  # type: ignore[no-untyped-def]
+    """Fill left [capacities] with the sum over hours of ceil((demand - min(offered, capacity)) / worker - dust)."""
+    for k in range(capacities.shape[0]):
+        capacity, total = capacities[k], np.int64(0)
+        for h in range(demand.shape[0]):
+            rest = demand[h] - min(offered[h], capacity)
+            total += np.int64(np.ceil(rest / worker - dust))
+        left[k] = total

@@ -1,0 +1,62 @@
+"""Readings and the least-cost table: what "half" means three ways, and what costs least under three views of a node's price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.case import Case
+from models.dispatch import nodes_for, nodes_for_served_share
+from models.plan import Readings
+from simulator.planner.screening import screen
+
+
+def readings(case: Case) -> Readings:
+    """The three readings of "half" on the first zone's nodes, spares included.
+
+    by users: the homed users' own peak (users share one profile here); by peak: that share of the peak; by worker hours: the fewest
+    nodes that serve that share of all demanded hours when filled first. Shipped case: 40, 40, 26.
+    """
+    zone, share = case.zones[0], case.scenario.demand.build_share
+    peak, spare = float(case.demand.max(initial=0.0)), zone.part.spare_nodes
+    by_peak = nodes_for(share * peak, case.room(zone)) + spare
+    by_hours = nodes_for_served_share(case.demand, case.room(zone), share) + spare
+    return Readings(by_users_nodes=by_peak, by_peak_nodes=by_peak, by_worker_hours_nodes=by_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class CostView:
+    """One row of the least-cost table: a yearly cost of a node, and the nodes (with spares) that cost least under it."""
+
+    name: str
+    usd_per_node_year: float
+    on_demand_nodes: int
+    best_nodes: int
+
+
+def average_usd_per_node(case: Case, nodes: int, staff_fte: float) -> float:
+    """Whole private cost of `nodes` in the first zone, divided by them."""
+    return case.private_statement("average", {case.zones[0].part.name: nodes}, staff_fte).usd_per_year / nodes
+
+
+def least_cost_table(case: Case) -> tuple[CostView, ...]:
+    """What costs least at average cost without and with staff, and at marginal cost; on demand and at the best commitment.
+
+    Averages are taken at the nodes of the by-users reading. Shipped case: 61/40, 54/23, 72/55.
+    """
+    reference = max(readings(case).by_users_nodes or 1, 1)
+    fte = case.scenario.planner.staff_fte or 1.0
+    views: tuple[tuple[str, float | None], ...] = (
+        ("average_no_staff", average_usd_per_node(case, reference, 0.0)),
+        ("average_with_staff", average_usd_per_node(case, reference, fte)),
+        ("marginal", None),
+    )
+    return tuple(_view(case, name, usd) for name, usd in views)
+
+
+def _view(case: Case, name: str, usd: float | None) -> CostView:
+    nodes = {}
+    for opponent in ("on_demand", "best_commitment"):
+        found = screen(case.with_scenario(case.scenario.varied({"planner.opponent": opponent})), usd_per_node_year=usd)
+        nodes[opponent] = int(found.nodes[found.optimum])
+    price = found.node_usd_per_year if usd is None else usd
+    return CostView(name, price, nodes["on_demand"], nodes["best_commitment"])

@@ -1,0 +1,201 @@
+"""Screening: what every private capacity costs a year, the optimum on the load-duration curve, and how flat the valley is."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.case import Case
+from models.errors import InfeasiblePlan
+from models.units import HOURS_PER_YEAR
+from simulator.planner.closed_forms import breakeven_busy_share
+from simulator.planner.fluid import aws_worker_hours, overflow
+
+_DUST = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One private node in the order of filling: its zone, room (unit of the demand) and yearly cost when added."""
+
+    zone: str
+    room: float
+    usd_per_year: float
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Capacities 0..K in working nodes, filled in the order of `slots`; `spare` by zone comes on top of a zone that is used.
+
+    nodes                  : int64 [K + 1]    nodes to own for k working ones, spares included
+    capacity               : float64 [K + 1]  room of the first k nodes, unit of the demand
+    busy_share             : float64 [K]      share of hours in which node k works at all
+    breakeven              : float64 [K]      share of hours in which it must work to be worth owning
+    aws_worker_hours       : int64 [K + 1]    whole workers left to AWS, hours of the horizon
+    private_usd_per_year   : float64 [K + 1]  owned nodes, spares, fixed items, staff, link
+    aws_usd_per_year       : float64 [K + 1]  left to AWS at the opponent's price
+    cost_usd_per_year      : float64 [K + 1]  the sum
+    `optimum` is the rule's answer and `least` the lowest point of the cost curve, both in working nodes.
+    """
+
+    slots: tuple[Slot, ...]
+    spare: dict[str, int]
+    nodes: NDArray[np.int64]
+    capacity: NDArray[np.float64]
+    busy_share: NDArray[np.float64]
+    breakeven: NDArray[np.float64]
+    aws_worker_hours: NDArray[np.int64]
+    private_usd_per_year: NDArray[np.float64]
+    aws_usd_per_year: NDArray[np.float64]
+    cost_usd_per_year: NDArray[np.float64]
+    node_usd_per_year: float
+    premium_on_demand: float
+    premium_best: float
+    optimum: int
+
+    @property
+    def least(self) -> int:
+        """Working nodes at the lowest point of the cost curve."""
+        return int(np.argmin(self.cost_usd_per_year))
+
+    @property
+    def range_1pct(self) -> tuple[int, int]:
+        """Fewest and most nodes (spares included) that cost within 1 % of the least; always holds the rule's answer."""
+        within = np.flatnonzero(self.cost_usd_per_year <= self.cost_usd_per_year[self.least] * 1.01)
+        return int(self.nodes[min(within[0], self.optimum)]), int(self.nodes[max(within[-1], self.optimum)])
+
+    @property
+    def breakeven_busy_share(self) -> float:
+        """Busy share above which the first node pays; infinite without any private node."""
+        return float(self.breakeven[0]) if self.breakeven.size else math.inf
+
+    def by_zone(self, working: int) -> dict[str, int]:
+        """Nodes to own by zone for the first `working` slots, spares included."""
+        used = Counter(slot.zone for slot in self.slots[:working])
+        return {zone: count + self.spare[zone] for zone, count in used.items()}
+
+    def working(self, nodes: int) -> int:
+        """Working nodes behind `nodes` owned: the most that they and their spares allow."""
+        return int(np.searchsorted(self.nodes, nodes, side="right")) - 1
+
+
+def merit_order(case: Case, most: int, usd_per_node_year: float | None = None) -> tuple[Slot, ...]:
+    """Private nodes from the cheapest room on, every zone up to its `max_nodes` less spares.
+
+    Nodes that already stand come first and cost what running them costs; `usd_per_node_year` replaces every cost of a node.
+    """
+    offers: list[tuple[float, Slot, int]] = []
+    for zone in case.zones:
+        part, room = zone.part, case.room(zone)
+        limit = most if part.max_nodes is None else max(part.max_nodes - part.spare_nodes, 0)
+        standing = min(max(part.existing_nodes - part.spare_nodes, 0), limit)
+        new = zone.marginal_usd_per_year(case.prices.private) if usd_per_node_year is None else usd_per_node_year
+        # residual 1 at rate 0 makes the annuity nil: what stands is paid for
+        run = zone.marginal_usd_per_year(replace(case.prices.private, residual_share=1.0, discount_rate_share=0.0))
+        offers += [(run / room, Slot(part.name, room, min(run, new)), standing), (new / room, Slot(part.name, room, new), limit - standing)]
+    slots = [slot for _, slot, count in sorted(offers, key=lambda offer: offer[0]) for _ in range(count)]
+    return tuple(slots[:most])
+
+
+def check_limits(case: Case) -> None:
+    """Refuse zones that already hold more nodes than they allow."""
+    wrong = [z.part for z in case.zones if z.part.max_nodes is not None and z.part.existing_nodes > z.part.max_nodes]
+    if wrong:
+        limits = [f"zones.{part.name}.{name}" for part in wrong for name in ("max_nodes", "existing_nodes")]
+        raise InfeasiblePlan(limits, "; ".join(f"{p.existing_nodes} nodes stand in {p.name}, which allows {p.max_nodes}" for p in wrong))
+
+
+def opponent_usd_per_h(case: Case) -> float:
+    """Hourly price of an AWS worker that a server must beat, with the data it sends over the link."""
+    return case.prices.aws.opponent_usd_per_h(case.scenario.planner.opponent) + case.prices.link.usd_per_burst_node_h
+
+
+def private_demand(case: Case) -> NDArray[np.float64]:
+    """The demand that private nodes may serve: all of it, or the pinned share."""
+    pinned = case.scenario.planner.dispatch == "pinned"
+    return case.demand * case.scenario.demand.build_share if pinned else case.demand
+
+
+def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
+    """Cost, busy share and optimum over all capacities; `usd_per_node_year` screens by another cost of a node than the marginal.
+
+    The rule: own node k while the share of hours in which it works exceeds cost / (AWS cost of its room, all year).
+    """
+    check_limits(case)
+    planner, price = case.scenario.planner, opponent_usd_per_h(case)
+    smallest = min(case.room(zone) for zone in case.zones)
+    slots = merit_order(case, math.ceil(float(case.demand.max(initial=0.0)) / smallest - _DUST) + 3, usd_per_node_year)
+    busy = _busy_shares(private_demand(case), slots)
+    breakeven = np.array([breakeven_busy_share(slot.usd_per_year, 0.0, _rent(case, slot, price)) for slot in slots])
+    capacity = np.concatenate(([0.0], np.cumsum([slot.room for slot in slots])))
+    left = aws_worker_hours(
+        case.demand, capacity, case.worker_room, dispatch=planner.dispatch, pinned_share=case.scenario.demand.build_share
+    )
+    spare = {zone.part.name: zone.part.spare_nodes for zone in case.zones}
+    nodes = _nodes(slots, spare)
+    owned = nodes.astype(np.float64) * usd_per_node_year if usd_per_node_year is not None else _owned(case, slots, spare)
+    aws = left.astype(np.float64) * (price * HOURS_PER_YEAR / max(case.demand.size, 1))
+    standing = sum(max(zone.part.existing_nodes - zone.part.spare_nodes, 0) for zone in case.zones)
+    typical = slots[-1] if slots else Slot("", smallest, math.inf)
+    return Screening(
+        slots=slots,
+        spare=spare,
+        nodes=nodes,
+        capacity=capacity,
+        busy_share=busy,
+        breakeven=breakeven,
+        aws_worker_hours=left,
+        private_usd_per_year=owned,
+        aws_usd_per_year=aws,
+        cost_usd_per_year=owned + aws,
+        node_usd_per_year=typical.usd_per_year,
+        premium_on_demand=_rent(case, typical, case.prices.aws.on_demand_usd_per_h) / typical.usd_per_year,
+        premium_best=_rent(case, typical, case.prices.aws.best_usd_per_h) / typical.usd_per_year,
+        optimum=max(_rule(busy, breakeven), min(standing, len(slots))),
+    )
+
+
+def _rent(case: Case, slot: Slot, worker_usd_per_h: float) -> float:
+    """What AWS takes a year for the room of one node, busy all the time."""
+    return slot.room / case.worker_room * worker_usd_per_h * HOURS_PER_YEAR
+
+
+def _busy_shares(demand: NDArray[np.float64], slots: tuple[Slot, ...]) -> NDArray[np.float64]:
+    """Share of hours in which each node works: from the fluid tier where all nodes are alike, else by the room below each."""
+    if not slots:
+        return np.empty(0)
+    if len({slot.room for slot in slots}) == 1:
+        nodes = np.maximum(demand / slots[0].room - _DUST, 0.0)  # float dust does not open another node
+        return np.asarray(overflow(nodes, len(slots)).busy_share()[0])
+    below = np.concatenate(([0.0], np.cumsum([slot.room for slot in slots])[:-1]))
+    return np.array([float(np.mean(demand > floor * (1.0 + _DUST))) for floor in below])
+
+
+def _rule(busy: NDArray[np.float64], breakeven: NDArray[np.float64]) -> int:
+    """Working nodes until the first whose busy share does not exceed its break-even; a tie is not built."""
+    stop = np.flatnonzero(busy <= breakeven + 1e-12)
+    return int(stop[0]) if stop.size else int(busy.size)
+
+
+def _nodes(slots: tuple[Slot, ...], spare: dict[str, int]) -> NDArray[np.int64]:
+    seen: set[str] = set()
+    counts = [0]
+    for slot in slots:
+        counts.append(counts[-1] + 1 + (0 if slot.zone in seen else spare[slot.zone]))
+        seen.add(slot.zone)
+    return np.array(counts)
+
+
+def _owned(case: Case, slots: tuple[Slot, ...], spare: dict[str, int]) -> NDArray[np.float64]:
+    """Yearly cost of the private side at every capacity: whole purchase lists, so racks and zones step as they do in life."""
+    used: Counter[str] = Counter()
+    costs = [0.0]
+    for slot in slots:
+        used[slot.zone] += 1
+        owned = {zone: count + spare[zone] for zone, count in used.items()}
+        costs.append(case.private_statement("", owned, case.scenario.planner.staff_fte).usd_per_year + case.prices.link.ports_usd_per_year)
+    return np.array(costs)
