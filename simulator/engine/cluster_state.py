@@ -50,7 +50,7 @@ class Cluster:
         self.rows = {node.name: row for row, node in enumerate(self.nodes)}
         self._namespaces = namespaces or {}
         resources = {CPU: 0, MEMORY: 0} | {name: 0 for node in self.nodes for name in node.allocatable}
-        self.allocatable = {name: self.array(node.allocatable.get(name, 0) for node in self.nodes) for name in resources}
+        self.allocatable = {name: self.ints(node.allocatable.get(name, 0) for node in self.nodes) for name in resources}
         self.requested = {name: self.zeros() for name in resources}
         self.scored = {CPU: self.zeros(), MEMORY: self.zeros()}
         self.pod_count = self.zeros()
@@ -68,7 +68,7 @@ class Cluster:
         return len(self.nodes)
 
     @staticmethod
-    def array(values: Iterable[int]) -> Ints:
+    def ints(values: Iterable[int]) -> Ints:
         """int64 array of `values`."""
         return np.fromiter(values, dtype=np.int64)
 
@@ -158,7 +158,7 @@ class Cluster:
         """Topology domain of each node under a label: code int64 [nodes] (-1 without the label), and the values."""
         if key not in self._domains:
             values: dict[str, int] = {}
-            codes = self.array(values.setdefault(node.labels[key], len(values)) if key in node.labels else -1 for node in self.nodes)
+            codes = self.ints(values.setdefault(node.labels[key], len(values)) if key in node.labels else -1 for node in self.nodes)
             self._domains[key] = codes, tuple(values)
         return self._domains[key]
 

@@ -8,7 +8,7 @@ nodes and weighted. Source: kubernetes/kubernetes pkg/scheduler at v1.36.3.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,24 +22,38 @@ from simulator.engine.scores_kernels import nodes_to_examine
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the filters say. feasible : bool [nodes]; reasons: row -> reasons; resolvable : bool [nodes], refused nodes
-    that might take the pod if others left.
+    """What the filters say. feasible : bool [nodes]; resolvable : bool [nodes], refused nodes that might take the pod if
+    others left. `spellings[code[row]]` are the reasons of a row: none for code 0.
     """
 
     feasible: Mask
-    reasons: Mapping[int, tuple[str, ...]]
     resolvable: Mask
+    spellings: tuple[tuple[str, ...], ...]
+    code: Ints
+
+    def reasons(self, row: int) -> tuple[str, ...]:
+        """Why node `row` is refused; empty when it is feasible."""
+        return self.spellings[self.code[row]]
+
+    def counts(self) -> Counter[str]:
+        """How many nodes each reason refuses."""
+        found: Counter[str] = Counter()
+        for code, nodes in enumerate(np.bincount(self.code, minlength=len(self.spellings)).tolist()):
+            for reason in self.spellings[code] if nodes else ():
+                found[reason] += nodes
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One pod's answer. rows : int64 [scored], the feasible nodes that were scored; scores: plug-in -> int64 [scored],
-    weighted; total : int64 [scored].
+    weighted; total : int64 [scored]. `examined` nodes were looked at from the start row on.
     """
 
     pod: Pod
     verdict: Verdict
     rows: Ints
+    examined: int
     scores: Mapping[str, Ints] = field(default_factory=dict)
     total: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
@@ -56,7 +70,8 @@ def filter_nodes(cycle: Cycle) -> Verdict:
     """Run the filters in profile order; a node that one has refused is not asked by the next."""
     nodes = len(cycle.cluster)
     feasible, resolvable = np.ones(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)
-    reasons: dict[int, tuple[str, ...]] = {}
+    spellings: dict[tuple[str, ...], int] = {(): 0}
+    code = np.zeros(nodes, dtype=np.int64)
     for name in ORDER:
         check = PLUGINS[name].filter
         if check is None or not feasible.any():
@@ -64,13 +79,21 @@ def filter_nodes(cycle: Cycle) -> Verdict:
         refused, hopeless = np.zeros(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)
         for refusal in check(cycle):
             new = refusal.nodes & feasible
-            for row in np.flatnonzero(new).tolist():
-                reasons[row] = (*reasons.get(row, ()), refusal.reason)
+            _append_reason(code, new, refusal.reason, spellings)
             refused |= new
             hopeless |= new & ~refusal.resolvable
         feasible &= ~refused
         resolvable |= refused & ~hopeless
-    return Verdict(feasible, reasons, resolvable)
+    return Verdict(feasible, resolvable, tuple(spellings), code)
+
+
+def _append_reason(code: Ints, nodes: Mask, reason: str, spellings: dict[tuple[str, ...], int]) -> None:
+    """Append `reason` to what is already said about `nodes`; equal lists of reasons share one code."""
+    known = list(spellings)
+    before = code.copy()
+    for old in np.unique(before[nodes]).tolist():
+        longer = (*known[old], reason)
+        code[nodes & (before == old)] = spellings.setdefault(longer, len(spellings))
 
 
 def score_nodes(cycle: Cycle, rows: Ints) -> dict[str, Ints]:
@@ -95,37 +118,36 @@ def decide(cluster: Cluster, pod: Pod, settings: Settings | None = None, percent
     """
     cycle = Cycle(cluster, pod, settings or Settings())
     verdict = filter_nodes(cycle)
-    rows = _sampled(verdict.feasible, percentage, start)
+    rows, examined = _sampled(verdict.feasible, percentage, start)
     if rows.size == 0:
-        return Decision(pod, verdict, rows)
+        return Decision(pod, verdict, rows, examined)
     scores = score_nodes(cycle, rows)
-    return Decision(pod, verdict, rows, scores, np.sum(list(scores.values()), axis=0, dtype=np.int64))
+    return Decision(pod, verdict, rows, examined, scores, np.sum(list(scores.values()), axis=0, dtype=np.int64))
 
 
-def _sampled(feasible: Mask, percentage: int, start: int) -> Ints:
-    """Rows to score, ascending: all feasible ones, or the first enough of them from `start` on."""
-    rows = np.flatnonzero(feasible)
-    enough = rows.size if percentage >= 100 else nodes_to_examine(len(feasible), percentage)
+def _sampled(feasible: Mask, percentage: int, start: int) -> tuple[Ints, int]:
+    """Rows to score, ascending, and how many nodes were looked at: all, or from `start` on until enough were feasible."""
+    rows, nodes = np.flatnonzero(feasible), len(feasible)
+    enough = rows.size if percentage >= 100 else nodes_to_examine(nodes, percentage)
     if rows.size <= enough:
-        return rows
-    first = int(np.searchsorted(rows, start % len(feasible)))
-    return np.sort(np.roll(rows, -first)[:enough])
+        return rows, nodes
+    turn = np.sort((rows - start) % nodes)[:enough]
+    return np.sort((turn + start) % nodes), int(turn[-1]) + 1
 
 
-def fit_message(nodes: int, reasons: Iterable[tuple[str, ...]]) -> str:
+def fit_message(nodes: int, counts: Mapping[str, int]) -> str:
     """How many nodes refuse for which reason, spelled as the scheduler's event (FitError).
 
-    >>> fit_message(3, [("Insufficient cpu",), ("Insufficient cpu",), ("Too many pods", "Insufficient cpu")])
+    >>> fit_message(3, {"Too many pods": 1, "Insufficient cpu": 3})
     '0/3 nodes are available: 1 Too many pods, 3 Insufficient cpu.'
     """
-    counts = Counter(reason for of_node in reasons for reason in of_node)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     return f"0/{nodes} nodes are available: {listed}."
 
 
 def refusal_message(cluster: Cluster, verdict: Verdict) -> str:
     """The scheduler's event for a pod that fits nowhere, without what preemption says."""
-    reasons = list(verdict.reasons.values())
-    if reasons and all(found == (REASON_CONFLICT,) for found in reasons):
+    counts = verdict.counts()
+    if set(counts) == {REASON_CONFLICT}:
         return f"0/{len(cluster)} nodes are available: {REASON_CONFLICT}."
-    return fit_message(len(cluster), reasons)
+    return fit_message(len(cluster), counts)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from simulator.engine.cluster_state import Cluster, Ints, Mask
-from simulator.engine.objects import HOSTNAME, ZONE, Pod, Selector, Spread
+from simulator.engine.objects import HOSTNAME, ZONE, Selector, Spread
 from simulator.engine.plugins import MAX_SCORE, PLUGINS, Cycle, Plugin, Refusal, refuse
 
 NO_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
@@ -118,11 +118,6 @@ def _inverted(burden: Ints, scored: Mask) -> Ints:
     if most == 0:
         return np.where(scored, MAX_SCORE, 0)
     return np.where(scored, MAX_SCORE * (most + least - burden) // most, 0)
-
-
-def spreads_by_default(pod: Pod) -> bool:
-    """Whether the system's default constraints would apply if a Service or controller selects the pod."""
-    return not pod.spreads
 
 
 PLUGINS.register("PodTopologySpread", Plugin(weight=2, filter=_filter, score=_score))

@@ -1,0 +1,159 @@
+"""`burstline place`: where each pending pod of a cluster goes, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from simulator.engine.place import Placement
+
+STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("cluster", type=FILE)
+@click.option("--pods", "pods_file", type=FILE, help="More pods, such as the ones about to be created.")
+@click.option("--follow", is_flag=True, help="Score pods of --pods that name a node like the others, then put them there.")
+@click.option("--grow", "groups_file", type=FILE, help="Node groups and flags: what the autoscaler would add for the rest.")
+@click.option("--kubernetes", default="1.36", show_default=True, help="Version whose scoring formulas apply.")
+@click.option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], show_default=True, help="Of NodeResourcesFit.")
+@click.option("--ties", type=click.Choice(["lowest", "random"]), default="lowest", show_default=True, help="Choice among equal totals.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For --ties random.")
+@click.option(
+    "--percentage",
+    type=click.IntRange(0, 100),
+    default=100,
+    show_default=True,
+    help="percentageOfNodesToScore; 0 adapts to the size as the real default does.",
+)
+@click.option("--top", type=click.IntRange(0), default=0, help="Show scores of that many best nodes only; 0 shows all.")
+@click.option("--explain", metavar="POD", help="Print every score and refusal of one pod (name or namespace/name).")
+@json_option
+def command(
+    cluster: Path,
+    pods_file: Path | None,
+    follow: bool,
+    groups_file: Path | None,
+    kubernetes: str,
+    strategy: str,
+    ties: str,
+    seed: int,
+    percentage: int,
+    top: int,
+    explain: str | None,
+    as_json: bool,
+) -> None:
+    """Place the pending pods of CLUSTER as kube-scheduler would, with every score and every reason.
+
+    CLUSTER holds Nodes and Pods as kubectl prints them (YAML or JSON). Services, ReplicaSets, StatefulSets, Namespaces,
+    PriorityClasses and PodDisruptionBudgets are used when the file holds them. What is not modelled is named.
+
+    \b
+    Example:
+      kubectl get nodes,pods,services,replicasets,namespaces -A -o yaml > cluster.yaml
+      burstline place cluster.yaml --pods new-pods.yaml
+    """
+    from simulator.cli._bar import progress_bar
+    from simulator.engine.objects_reader import Objects, read_files
+    from simulator.engine.place import PlaceOptions, place
+    from simulator.engine.plugins import Settings
+
+    snapshot = read_files([cluster])
+    incoming = read_files([pods_file], snapshot) if pods_file else Objects()
+    options = PlaceOptions(
+        settings=Settings(kubernetes_minor=_minor(kubernetes), fit_strategy=strategy),
+        ties="random" if ties == "random" else "lowest",
+        seed=seed,
+        percentage=percentage,
+        follow=follow,
+        nodes_needed=groups_file is None,
+    )
+    with progress_bar() as progress:
+        placement = place(snapshot, incoming, options, progress)
+    growth = _growth(placement, groups_file)
+    if as_json:
+        from simulator.engine.place_report import placement_document
+
+        document = placement_document(placement, top)
+        warnings = [*document.pop("warnings"), *growth.pop("warnings")]
+        print_json({**document, **growth, "warnings": warnings})
+    else:
+        _show(placement, growth, explain, top)
+
+
+def _minor(version: str) -> int:
+    """Minor number of a Kubernetes version such as 1.36 or v1.35.2."""
+    parts = version.removeprefix("v").split(".")
+    if len(parts) < 2 or parts[0] != "1" or not parts[1].isdigit():
+        raise click.BadParameter(f"{version!r} is no Kubernetes version such as 1.36", param_hint="--kubernetes")
+    return int(parts[1])
+
+
+def _growth(placement: Placement, groups_file: Path | None) -> dict[str, Any]:
+    """What the autoscaler would add for the pods that found no node; empty without groups."""
+    if groups_file is None:
+        return {"plans": [], "nodes_after": {}, "warnings": []}
+    from simulator.engine.place_growth import growth_document, read_groups_file
+
+    return growth_document(placement, read_groups_file(groups_file))
+
+
+def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top: int) -> None:
+    from rich.console import Console
+
+    from models.errors import UnknownName
+
+    console = Console()
+    if explain is None:
+        console.print(_summary(placement))
+    else:
+        found = [answer for answer in placement.pods if explain in (answer.pod.name, answer.pod.key)]
+        if not found:
+            raise UnknownName("pod", explain, [answer.pod.key for answer in placement.pods])
+        for answer in found:
+            _explain(console, placement, answer, top)
+    for group, before, after, most in (step for plan in growth["plans"] for step in plan):
+        console.print(f"grow {group}: {before} -> {after} nodes (at most {most})")
+    for warning in (*placement.warnings, *growth["warnings"]):
+        click.echo(f"note: {warning}", err=True)
+
+
+def _summary(placement: Placement) -> Any:
+    from rich.table import Table
+
+    from simulator.engine.place_report import pod_document
+
+    table = Table("pod", "node", "total", "as good", "why")
+    for answer in placement.pods:
+        document = pod_document(answer, placement.cluster, 1)
+        others = max(len(document["best"]) - 1, 0)
+        left = f"in place of {', '.join(answer.preempted)}" if answer.preempted else ""
+        total = "" if document["total"] is None else str(document["total"])
+        table.add_row(answer.pod.key, answer.node or "pending", total, str(others or ""), left or answer.message)
+    return table
+
+
+def _explain(console: Any, placement: Placement, answer: Any, top: int) -> None:
+    from rich.table import Table
+
+    from simulator.engine.place_report import pod_document
+
+    document = pod_document(answer, placement.cluster, top)
+    plugins = list(next(iter(document["scores"].values()), {}))
+    console.print(f"{answer.pod.key}: {answer.node or 'pending'} {answer.message}".rstrip())
+    scores = Table("node", "total", *plugins)
+    for node, parts in document["scores"].items():
+        scores.add_row(node, str(document["totals"][node]), *(str(parts[plugin]) for plugin in plugins))
+    if document["scores"]:
+        console.print(scores)
+    refusals = Table("node", "refused because")
+    for node, reason in document["refused"].items():
+        refusals.add_row(node, reason)
+    if document["refused"]:
+        console.print(refusals)
