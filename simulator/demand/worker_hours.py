@@ -1,0 +1,106 @@
+"""Worker hours: a bill's instance hours -> demand, and demand -> the AWS workers it needs.
+
+The bill alone shows what was bought, in whole workers: each is taken as filled to the packing share. That overstates
+demand by the part of the last worker of an hour that stood empty (at most 0.5 % on the shipped company).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bill import Charges
+from models.demand import Demand
+from models.dispatch import Dispatch, aws_workers_left, workers_for
+from models.errors import BillingFormatError, Problem
+from models.node import NodeShape
+from models.resources import CPU, MEMORY, PODS, ResourceAxes
+
+MOST_UNMAPPED_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class WorkerHours:
+    """Workers by hour. counts : int64 [hours]; money is the list view, `on_demand_usd_per_h` for every hour."""
+
+    counts: NDArray[np.int64]
+    on_demand_usd_per_h: float
+
+    @property
+    def total(self) -> int:
+        """Worker hours over the horizon."""
+        return int(self.counts.sum())
+
+    @property
+    def peak(self) -> int:
+        """Most workers in one hour."""
+        return int(self.counts.max(initial=0))
+
+    @property
+    def mean(self) -> float:
+        """Workers in a mean hour."""
+        return float(self.counts.mean()) if self.counts.size else 0.0
+
+    @property
+    def hours_running(self) -> int:
+        """Hours with at least one worker."""
+        return int(np.count_nonzero(self.counts))
+
+    @property
+    def usd(self) -> float:
+        """Worker hours at list price."""
+        return self.total * self.on_demand_usd_per_h
+
+
+def demand_from_charges(charges: Charges, shapes: Mapping[str, NodeShape], packing_share: float) -> Demand:
+    """Demand that the billed instance hours can have served: hours x schedulable size x packing, by instance type.
+
+    `shapes` says how large each instance type is as a node. Types that it lacks are left out and named in `notes`;
+    more than 5 % of the instance hours without a shape is a `BillingFormatError`, because the rest would mislead.
+    """
+    types = sorted({series.instance_type for series in charges.series})
+    known = [name for name in types if name in shapes]
+    _refuse_unmapped(charges, known)
+    axes = ResourceAxes()
+    requests = np.zeros((charges.horizon.hours, len(known), len(axes)))
+    for place, name in enumerate(known):
+        columns = [index for index, series in enumerate(charges.series) if series.instance_type == name]
+        shape = shapes[name]
+        size = axes.vector({CPU: shape.schedulable_cpu_m, MEMORY: shape.schedulable_memory_mib, PODS: 0.0})
+        requests[:, place, :] = charges.worker_hours[:, columns].sum(axis=1)[:, None] * size * packing_share
+    left_out = tuple(f"{name}: instance hours left out, no shape is known" for name in types if name not in shapes)
+    note = f"rebuilt from the bill alone: every worker counts as filled to {packing_share:g}"
+    return Demand(charges.horizon, axes, tuple(known), requests, (), "bill", (note, *left_out))
+
+
+def worker_hours(demand: Demand, worker: NodeShape, packing_share: float, on_demand_usd_per_h: float) -> WorkerHours:
+    """AWS workers that hold the whole demand in every hour, by its CPU requests."""
+    return WorkerHours(workers_for(demand.total(CPU), worker.schedulable_cpu_m * packing_share), on_demand_usd_per_h)
+
+
+def worker_hours_left(
+    demand: Demand, worker: NodeShape, private: NodeShape, nodes: int, *, packing_share: float, dispatch: Dispatch,
+    pinned_share: float, on_demand_usd_per_h: float,
+) -> WorkerHours:  # fmt: skip
+    """AWS workers beside `nodes` private nodes; spares are not counted among them, because they may be down."""
+    private_m = nodes * private.schedulable_cpu_m * packing_share
+    worker_m = worker.schedulable_cpu_m * packing_share
+    left = aws_workers_left(demand.total(CPU), private_m, worker_m, dispatch=dispatch, pinned_share=pinned_share)
+    return WorkerHours(left, on_demand_usd_per_h)
+
+
+def _refuse_unmapped(charges: Charges, known: list[str]) -> None:
+    by_series = charges.worker_hours.sum(axis=0)
+    total = float(by_series.sum())
+    if total <= 0:
+        raise BillingFormatError(Problem("bill", "no EC2 instance hours", "give a bill that holds the cluster's workers"))
+    unknown = {series.instance_type for series in charges.series} - set(known)
+    share = float(sum(hours for series, hours in zip(charges.series, by_series, strict=True) if series.instance_type in unknown)) / total
+    if share > MOST_UNMAPPED_SHARE:
+        names = ", ".join(sorted(name or "(no instance type)" for name in unknown))
+        raise BillingFormatError(
+            Problem("bill", f"{share:.1%} of instance hours of unknown shape: {names}", "add the types to the catalog")
+        )
