@@ -1,0 +1,216 @@
+"""Metric names: which metric feeds which measure under which labels, by preset (`data/catalog/metric_presets.yaml`).
+
+A measure is declared once; the PromQL that asks a server for it and the selection that picks it out of a file of raw
+samples both follow from the declaration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from models.errors import InputError, MetricsError, Problem, UnknownName
+from simulator.catalog import data_folder, read_yaml
+
+Subject = Literal["workload", "node", "hpa", "gpu"]
+DEFAULT_PRESET = "kube-state-metrics"
+LIVE_PHASES = ("Pending", "Running")
+SUBJECT_LABELS: Mapping[Subject, tuple[str, ...]] = {
+    "workload": ("namespace", "pod"),
+    "node": ("node",),
+    "hpa": ("namespace", "hpa"),
+    "gpu": ("gpu", "gpu_node", "gpu_model", "gpu_instance", "gpu_profile"),
+}
+MEASURES: Mapping[Subject, tuple[str, ...]] = {
+    "workload": (
+        "pods", "pods_pending", "cpu_request_m", "memory_request_mib", "gpu_request", "cpu_limit_m", "memory_limit_mib",
+        "cpu_usage_m", "memory_usage_mib",
+    ),
+    "node": (
+        "cpu_capacity_m", "memory_capacity_mib", "pods_capacity", "cpu_allocatable_m", "memory_allocatable_mib",
+        "pods_allocatable", "cpu_usage_share",
+    ),
+    "hpa": ("replicas_current", "replicas_desired", "replicas_min", "replicas_max"),
+    "gpu": (
+        "gpu_utilisation_percent", "power_w", "fan_percent", "temperature_c", "gpu_clock_mhz", "memory_clock_mhz",
+        "memory_used_mib", "memory_free_mib", "engine_active_share", "energy_mean_w",
+    ),
+}  # fmt: skip
+_MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*')
+
+
+class Matcher(BaseModel):
+    """One label matcher of PromQL, for instance container!="POD"; `=~` and `!~` are anchored as Prometheus does."""
+
+    model_config = ConfigDict(frozen=True)
+    label: str
+    operator: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Matcher:
+        """Read one matcher.
+
+        >>> Matcher.parse('phase=~"Pending|Running"').matches({"phase": "Running"})
+        True
+        """
+        found = _MATCHER.fullmatch(text)
+        if found is None:
+            raise ValueError(f'{text!r} is not a label matcher (example: cluster="prod")')
+        label, operator, value = found.groups()
+        value = re.sub(r"\\(.)", r"\1", value)
+        if "~" in operator:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{text!r} holds a pattern that does not parse: {error}") from None
+        return cls(label=label, operator=operator, value=value)
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series with these labels is selected; an absent label counts as empty."""
+        value = labels.get(self.label, "")
+        match self.operator:
+            case "=":
+                return value == self.value
+            case "!=":
+                return value != self.value
+            case "=~":
+                return re.fullmatch(self.value, value) is not None
+        return re.fullmatch(self.value, value) is None
+
+    def __str__(self) -> str:
+        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{self.label}{self.operator}"{escaped}"'
+
+
+class Measure(BaseModel):
+    """One measure: its metric, the samples that count, and how they become the unit in the measure's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    of: Subject
+    metric: str = Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")
+    where: tuple[Annotated[Matcher, BeforeValidator(lambda text: Matcher.parse(text) if isinstance(text, str) else text)], ...] = ()
+    kind: Literal["gauge", "counter"] = "gauge"
+    scale: float = Field(default=1.0, gt=0)
+    live: bool = False
+    once: bool = False
+    optional: bool = False
+    labels: Mapping[str, str] = {}
+
+    @property
+    def merge(self) -> str:
+        """Pods of a workload add up; of anything else one report is as good as the next."""
+        return "sum" if self.of == "workload" else "max"
+
+
+class Preset(BaseModel):
+    """A monitoring set-up: label scheme, owner metrics and measures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    describes: str
+    labels: Mapping[str, str]
+    owners: Mapping[Literal["recorded", "pod", "replicaset", "job", "namespace"], str] = {}
+    measures: Mapping[str, Measure]
+
+    def spelled(self, measure: Measure, *names: str) -> tuple[str, ...]:
+        """How this set-up spells these labels on the metric of `measure`."""
+        return tuple(measure.labels.get(name, self.labels[name]) for name in names)
+
+    def subject_labels(self, measure: Measure) -> tuple[str, ...]:
+        """Labels, as spelled on its metric, that tell one subject of `measure` from another."""
+        return self.spelled(measure, *SUBJECT_LABELS[measure.of])
+
+    def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = ()) -> str:
+        """The query of a measure; counters become a rate over `window_s` seconds.
+
+        >>> preset = load_preset("kube-state-metrics")
+        >>> preset.promql(preset.measures["cpu_usage_m"], window_s=300)
+        'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container!="",container!="POD"}[300s]))'
+        """
+        inner = self._selector(measure.metric, (*measure.where, *select))
+        if measure.kind == "counter":
+            inner = f"rate({inner}[{window_s}s])"
+        if measure.once:
+            inner = f"max by ({', '.join(self.spelled(measure, 'namespace', 'pod', 'container'))}) ({inner})"
+        query = f"{measure.merge} by ({', '.join(self.subject_labels(measure))}) ({inner})"
+        if not measure.live:
+            return query
+        pod = ", ".join(self.spelled(measure, "namespace", "pod"))
+        phase = Matcher(label="phase", operator="=~", value="|".join(LIVE_PHASES))
+        return f"{query} * on ({pod}) max by ({pod}) ({self._selector('kube_pod_status_phase', (phase, *select))} == 1)"
+
+    @staticmethod
+    def _selector(metric: str, matchers: Sequence[Matcher]) -> str:
+        return f"{metric}{{{','.join(map(str, matchers))}}}" if matchers else metric
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    return sorted(_shipped())
+
+
+def load_preset(name_or_path: str) -> Preset:
+    """A shipped preset by name, or a YAML file that holds one (with `extends` if it likes)."""
+    shipped = _shipped()
+    if name_or_path in shipped:
+        return _build(name_or_path, shipped[name_or_path], shipped, place=f"preset {name_or_path}")
+    path = Path(name_or_path)
+    if not path.suffix:
+        raise UnknownName("preset", name_or_path, list(shipped))
+    try:
+        document = read_yaml(path)
+    except InputError as error:
+        raise MetricsError(error.problems) from None
+    if not isinstance(document, dict):
+        raise MetricsError(Problem(str(path), f"{type(document).__name__} at the top", "give a mapping with measures, labels, owners"))
+    return _build(path.stem, document, shipped, place=str(path))
+
+
+def _shipped() -> dict[str, Any]:
+    return dict(read_yaml(data_folder() / "catalog" / "metric_presets.yaml"))
+
+
+def _build(name: str, own: dict[str, Any], shipped: Mapping[str, Any], *, place: str) -> Preset:
+    """Lay `own` over what it extends and validate the whole."""
+    layers = [own]
+    while base := layers[-1].get("extends"):
+        if base not in shipped:
+            raise UnknownName(f"{place}: preset", str(base), list(shipped))
+        layers.append(shipped[base])
+    merged: dict[str, Any] = {"name": name, "describes": own.get("describes", name)}
+    wrong = [layer for layer in layers for key in ("labels", "owners", "measures") if not isinstance(layer.get(key, {}), dict)]
+    if wrong:
+        raise MetricsError(Problem(place, "labels, owners or measures that are no mapping", "write them as name: value"))
+    for key in ("labels", "owners", "measures"):
+        merged[key] = {name: value for layer in reversed(layers) for name, value in layer.get(key, {}).items()}
+    merged.update({key: value for key, value in own.items() if key not in {*merged, "extends"}})
+    try:
+        preset = Preset.model_validate(merged)
+    except ValidationError as error:
+        raise MetricsError(
+            Problem(f"{place}: {'.'.join(map(str, one['loc']))}", repr(one["input"]), one["msg"]) for one in error.errors()
+        ) from None
+    _check(preset, place)
+    return preset
+
+
+def _check(preset: Preset, place: str) -> None:
+    """Every measure must be one that the store has a column for, under labels that the preset spells out."""
+    problems = [
+        Problem(f"{place}: measures.{name}", "a measure that burstline does not keep", f"known of {one.of}: {', '.join(MEASURES[one.of])}")
+        for name, one in preset.measures.items()
+        if name not in MEASURES[one.of]
+    ]
+    needed = {label for one in preset.measures.values() for label in SUBJECT_LABELS[one.of]} | {"container"}
+    problems += [
+        Problem(f"{place}: labels", f"no {label}", "say how this set-up spells it")
+        for label in sorted(needed)
+        if label not in preset.labels
+    ]
+    if problems:
+        raise MetricsError(problems)

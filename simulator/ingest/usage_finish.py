@@ -1,0 +1,209 @@
+"""The end of an import: staged pages become hourly rows, what is missing is named, and all of it commits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from models.errors import MetricsError, Problem
+from simulator.ingest.metric_names import MEASURES, Subject
+from simulator.ingest.usage_store import HOURLY_TABLES, JOB_TABLES, Gap, Imported, insert
+
+ZERO_WHEN_COVERED = ("pods", "pods_pending", "cpu_request_m", "memory_request_mib", "gpu_request")
+ZERO_WITHOUT_PODS = ("cpu_usage_m", "memory_usage_mib")
+NEEDED = ("pods", "cpu_request_m", "memory_request_mib", "cpu_usage_m", "memory_usage_mib")
+OTHER_SUBJECTS: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
+    ("node", "node_usage", ("node",)),
+    ("hpa", "hpa_usage", ("namespace", "hpa")),
+    ("gpu", "gpu_usage", ("gpu", "node", "model", "instance", "profile")),
+)
+
+
+def finish(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    job: str,
+    cluster: str,
+    imported: Imported,
+    rows: Sequence[tuple[str, pa.Table]] = (),
+) -> Imported:
+    """Turn the staged pages of `job` and ready-made hourly `rows` (table name, rows) into the store's tables.
+
+    Call it inside a transaction. Raises `MetricsError` when nothing was imported or one subject-hour came twice.
+    """
+    replaced = _make_room(connection, cluster, imported.start, imported.end)
+    for table, content in rows:
+        insert(connection, table, content, cluster=cluster)
+    _pivot(connection, job, cluster)
+    _refuse_twice(connection, cluster, imported)
+    counts = _counts(connection, cluster, imported)
+    if not sum(counts.values()):
+        hours = f"{imported.start:%Y-%m-%dT%H:%MZ} to {imported.end:%Y-%m-%dT%H:%MZ}"
+        raise MetricsError(Problem(imported.source, f"no usage at all in {hours}", "check the range, the preset and the selection"))
+    warnings = [*imported.warnings, *_told(connection, job)]
+    if replaced:
+        warnings.append(f"{replaced} hourly rows of an earlier import of the same hours were replaced")
+    unknown, everywhere = _unknown(connection, cluster, imported)
+    result = replace(
+        imported,
+        gaps=(*imported.gaps, *_page_gaps(connection, job), *unknown),
+        warnings=(*warnings, *everywhere),
+        peaks=_peaks(connection, cluster, imported),
+        tables=counts,
+    )
+    for table in JOB_TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE job = ?", [job])
+    _note(connection, cluster, result)
+    return result
+
+
+def _range(imported: Imported) -> list[datetime]:
+    return [imported.start.replace(tzinfo=None), imported.end.replace(tzinfo=None)]
+
+
+def _make_room(connection: duckdb.DuckDBPyConnection, cluster: str, start: datetime, end: datetime) -> int:
+    """Delete what the cluster has in these hours: rows deleted."""
+    replaced = 0
+    hours = [cluster, start.replace(tzinfo=None), end.replace(tzinfo=None)]
+    for table in HOURLY_TABLES:
+        found = connection.execute(f"DELETE FROM {table} WHERE cluster = ? AND hour >= ? AND hour < ?", hours).fetchall()
+        replaced += int(found[0][0])
+    connection.execute("DELETE FROM usage_gap WHERE cluster = ? AND gap_from >= ? AND gap_to <= ?", hours)
+    connection.execute("DELETE FROM usage_import WHERE cluster = ? AND start_hour >= ? AND end_hour <= ?", hours)
+    return replaced
+
+
+def _pivot(connection: duckdb.DuckDBPyConnection, job: str, cluster: str) -> None:
+    """Long staged rows -> one row for each subject and hour."""
+    workload = MEASURES["workload"]
+    wide = ", ".join(f"max(mean) FILTER (measure = '{name}') AS {name}" for name in workload)
+    covered = ", ".join(f"coalesce(bool_or(measure = '{name}'), false) AS has_{name}" for name in workload)
+    kept = {name: name for name in workload}
+    kept |= {name: f"CASE WHEN {name} IS NULL AND has_{name} THEN 0 ELSE {name} END" for name in ZERO_WHEN_COVERED}
+    kept |= {name: f"CASE WHEN {name} IS NULL AND has_{name} AND has_pods AND coalesce(pods, 0) = 0 THEN 0 ELSE {name} END"
+             for name in ZERO_WITHOUT_PODS}  # fmt: skip
+    connection.execute(
+        f"""INSERT INTO usage BY NAME
+        WITH wide AS (SELECT hour, subject, {wide} FROM usage_part
+                      WHERE job = $job AND kind = 'workload' AND len(subject) > 0 GROUP BY hour, subject),
+             covered AS (SELECT hour, {covered} FROM usage_part WHERE job = $job AND kind = 'workload' GROUP BY hour)
+        SELECT $cluster AS cluster, hour, subject[1] AS namespace, subject[2] AS workload,
+               coalesce(labels, MAP {{}}) AS labels, {", ".join(f"{value} AS {name}" for name, value in kept.items())}
+        FROM wide JOIN covered USING (hour)
+        LEFT JOIN (SELECT namespace, labels FROM usage_namespace WHERE job = $job) AS own ON own.namespace = subject[1]
+        ORDER BY hour, namespace, workload""",
+        {"job": job, "cluster": cluster},
+    )
+    for kind, table, keys in OTHER_SUBJECTS:
+        subject = ", ".join(f"subject[{k + 1}] AS {key}" for k, key in enumerate(keys))
+        wide = ", ".join(f"max(mean) FILTER (measure = '{name}') AS {name}" for name in MEASURES[kind])
+        connection.execute(
+            f"""INSERT INTO {table} BY NAME SELECT $cluster AS cluster, hour, {subject}, {wide} FROM usage_part
+            WHERE job = $job AND kind = '{kind}' GROUP BY hour, subject ORDER BY hour, subject""",
+            {"job": job, "cluster": cluster},
+        )
+    connection.execute(
+        """INSERT INTO usage_total BY NAME SELECT $cluster AS cluster, hour, measure, mean, peak FROM usage_part
+        WHERE job = $job AND kind = 'workload' AND len(subject) = 0 ORDER BY hour, measure""",
+        {"job": job, "cluster": cluster},
+    )
+
+
+def _refuse_twice(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> None:
+    found = connection.execute(
+        """SELECT hour, namespace, workload, count(*) FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?
+        GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 5""",
+        [cluster, *_range(imported)],
+    ).fetchall()
+    if found:
+        raise MetricsError(
+            Problem(
+                f"{imported.source}: {namespace}/{workload} at {hour:%Y-%m-%dT%H:%MZ}",
+                f"{count} rows for one workload and hour",
+                "give each workload and hour once, or import the clusters one by one with --cluster",
+            )
+            for hour, namespace, workload, count in found
+        )
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> dict[str, int]:
+    counts = {}
+    for table in ("usage", "node_usage", "hpa_usage", "gpu_usage"):
+        found = connection.execute(
+            f"SELECT count(*) FROM {table} WHERE cluster = ? AND hour >= ? AND hour < ?", [cluster, *_range(imported)]
+        ).fetchall()
+        counts[table] = int(found[0][0])
+    return counts
+
+
+def _told(connection: duckdb.DuckDBPyConnection, job: str) -> list[str]:
+    rows = connection.execute("SELECT DISTINCT warning FROM usage_page_warning WHERE job = ? ORDER BY 1", [job]).fetchall()
+    unusable = connection.execute(
+        "SELECT measure, sum(unusable)::BIGINT FROM usage_page WHERE job = ? GROUP BY 1 HAVING sum(unusable) > 0 ORDER BY 1", [job]
+    ).fetchall()
+    return [str(row[0]) for row in rows] + [
+        f"{name}: {count} samples are NaN, infinite or negative and were left out" for name, count in unusable
+    ]
+
+
+def _page_gaps(connection: duckdb.DuckDBPyConnection, job: str) -> list[Gap]:
+    """Gaps of all pages; those that touch at a page border are one. A measure without any series is no gap."""
+    rows = connection.execute(
+        """SELECT measure, gap_from, gap_to FROM usage_page_gap WHERE job = $job
+        AND measure IN (SELECT measure FROM usage_page WHERE job = $job GROUP BY 1 HAVING sum(series) > 0)
+        ORDER BY measure, gap_from""",
+        {"job": job},
+    ).fetchall()
+    joined: list[tuple[str, datetime, datetime]] = []
+    for name, start, end in rows:
+        if joined and joined[-1][0] == name and joined[-1][2] == start:
+            joined[-1] = (name, joined[-1][1], end)
+        else:
+            joined.append((name, start, end))
+    return [Gap(name, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), "no sample of any series") for name, start, end in joined]
+
+
+def _unknown(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> tuple[list[Gap], list[str]]:
+    """Workload hours whose value the source did not give: gaps, and warnings for measures that it never gave."""
+    gaps: list[Gap] = []
+    everywhere: list[str] = []
+    within = "FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?"
+    hours = [cluster, *_range(imported)]
+    for name in NEEDED:
+        rows, known = connection.execute(f"SELECT count(*), count({name}) {within}", hours).fetchall()[0]
+        if rows and not known:
+            everywhere.append(f"{name}: unknown in every hour, no source of it was found")
+        if not known or known == rows:
+            continue
+        found = connection.execute(
+            f"""SELECT namespace, workload, count(*), min(hour), max(hour) + INTERVAL 1 HOUR {within} AND {name} IS NULL
+            GROUP BY ALL ORDER BY ALL""",
+            hours,
+        ).fetchall()
+        gaps += [
+            Gap(name, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), f"{namespace}/{workload} unknown in {count} hours")
+            for namespace, workload, count, start, end in found
+        ]
+    return gaps, everywhere
+
+
+def _peaks(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> dict[str, float]:
+    rows = connection.execute(
+        "SELECT measure, max(peak) FROM usage_total WHERE cluster = ? AND hour >= ? AND hour < ? GROUP BY 1 ORDER BY 1",
+        [cluster, *_range(imported)],
+    ).fetchall()
+    return {name: float(peak) for name, peak in rows}
+
+
+def _note(connection: duckdb.DuckDBPyConnection, cluster: str, result: Imported) -> None:
+    for gap in result.gaps:
+        start, end = gap.start.replace(tzinfo=None), gap.end.replace(tzinfo=None)
+        connection.execute("INSERT INTO usage_gap VALUES (?, ?, ?, ?, ?)", [cluster, gap.measure, start, end, gap.reason])
+    connection.execute(
+        "INSERT INTO usage_import VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [cluster, result.source, *_range(result), result.series, result.samples, list(result.warnings)],
+    )

@@ -1,0 +1,192 @@
+"""Usage in the store: hourly rows by workload, node, autoscaler and GPU; page checkpoints; `load_usage`.
+
+An import replaces whatever its cluster had in the hours it covers, in one transaction. Pages that a server has already
+answered stay in `usage_part` until the import ends, so an interrupted import goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from models.errors import MetricsError, Problem
+from models.horizon import Horizon
+from models.resources import CPU, MEMORY, PODS, ResourceAxes
+from models.usage import UsageHistory, WorkloadKey
+from simulator.ingest.metric_names import MEASURES
+from simulator.ingest.store import ensure_part, open_store
+
+PART, VERSION = "usage", 1
+
+
+def _columns(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} DOUBLE" for name in names)
+
+
+DDL = f"""
+CREATE TABLE usage (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, namespace VARCHAR NOT NULL, workload VARCHAR NOT NULL,
+    labels MAP(VARCHAR, VARCHAR) NOT NULL, {_columns(MEASURES["workload"])});
+CREATE TABLE node_usage (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, node VARCHAR NOT NULL, {_columns(MEASURES["node"])});
+CREATE TABLE hpa_usage (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, namespace VARCHAR NOT NULL, hpa VARCHAR NOT NULL,
+    {_columns(MEASURES["hpa"])});
+CREATE TABLE gpu_usage (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, gpu VARCHAR NOT NULL, node VARCHAR, model VARCHAR,
+    instance VARCHAR, profile VARCHAR, {_columns(MEASURES["gpu"])});
+CREATE TABLE usage_total (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, measure VARCHAR NOT NULL, mean DOUBLE, peak DOUBLE);
+CREATE TABLE usage_gap (cluster VARCHAR NOT NULL, measure VARCHAR NOT NULL, gap_from TIMESTAMP, gap_to TIMESTAMP, reason VARCHAR);
+CREATE TABLE usage_import (cluster VARCHAR NOT NULL, source VARCHAR NOT NULL, start_hour TIMESTAMP, end_hour TIMESTAMP,
+    series BIGINT, samples BIGINT, warnings VARCHAR[]);
+CREATE TABLE usage_page (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, start_ms BIGINT NOT NULL, end_ms BIGINT NOT NULL,
+    done BOOLEAN NOT NULL, series BIGINT, samples BIGINT, unusable BIGINT);
+CREATE TABLE usage_page_gap (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, gap_from TIMESTAMP, gap_to TIMESTAMP);
+CREATE TABLE usage_page_warning (job VARCHAR NOT NULL, warning VARCHAR NOT NULL);
+CREATE TABLE usage_part (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, kind VARCHAR NOT NULL, subject VARCHAR[] NOT NULL,
+    hour TIMESTAMP NOT NULL, mean DOUBLE, peak DOUBLE);
+CREATE TABLE usage_namespace (job VARCHAR NOT NULL, namespace VARCHAR NOT NULL, labels MAP(VARCHAR, VARCHAR) NOT NULL);
+"""
+GPU = "nvidia.com/gpu"
+HOURLY_TABLES = ("usage", "node_usage", "hpa_usage", "gpu_usage", "usage_total")
+JOB_TABLES = ("usage_page", "usage_page_gap", "usage_page_warning", "usage_part", "usage_namespace")
+USAGE_COLUMNS = ("hour", "namespace", "workload", "labels", *MEASURES["workload"])
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Hours for which a measure is missing; `start` and `end` are UTC, end exclusive."""
+
+    measure: str
+    start: datetime
+    end: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.measure}: {self.start:%Y-%m-%dT%H:%MZ} to {self.end:%Y-%m-%dT%H:%MZ}, {self.reason}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import brought: counts, range [start, end), what is missing and what to know."""
+
+    source: str
+    start: datetime
+    end: datetime
+    series: int
+    samples: int
+    gaps: tuple[Gap, ...] = ()
+    warnings: tuple[str, ...] = ()
+    peaks: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
+
+
+def open_usage(path: Path | str | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """The store with its usage tables; None is a store in memory."""
+    connection = open_store(path, read_only=read_only)
+    try:
+        ensure_part(connection, PART, VERSION, DDL, read_only=read_only)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, **constants: str) -> None:
+    """Append arrow rows by column name, with constant columns added."""
+    if not rows.num_rows:
+        return
+    connection.register("incoming", rows)
+    try:
+        fixed = "".join(f", ? AS {name}" for name in constants)
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT *{fixed} FROM incoming", list(constants.values()))
+    finally:
+        connection.unregister("incoming")
+
+
+def load_usage(store: Path | str | duckdb.DuckDBPyConnection) -> UsageHistory:
+    """Requests and use of every workload in the store, hour by hour.
+
+    In an hour for which a cluster has rows, a workload without one ran no pods: zeros. Where a cluster has no rows at all,
+    and where a source did not know a value, the arrays hold NaN and `gaps` names the hours. The labels of a key are its
+    namespace's, and `cluster` where clusters were named.
+    """
+    if isinstance(store, duckdb.DuckDBPyConnection):
+        return _history(store)
+    connection = open_usage(store, read_only=True)
+    try:
+        return _history(connection)
+    finally:
+        connection.close()
+
+
+def _history(connection: duckdb.DuckDBPyConnection) -> UsageHistory:
+    columns = ("pods", "cpu_request_m", "memory_request_mib", "gpu_request", "cpu_usage_m", "memory_usage_mib")
+    table: pa.Table = connection.execute(
+        f"""SELECT cluster, namespace, workload, labels, epoch(hour)::BIGINT // 3600 AS hour, {", ".join(columns)}
+        FROM usage ORDER BY cluster, namespace, workload, hour"""
+    ).to_arrow_table()
+    if not table.num_rows:
+        raise MetricsError(Problem("store", "no usage of workloads", "import it first: burstline usage --store FILE"))
+    hour = table["hour"].to_numpy()
+    first, hours = int(hour.min()), int(hour.max() - hour.min()) + 1
+    horizon = Horizon(datetime.fromtimestamp(first * 3600, UTC), hours)
+    keys, column = _keys(table)
+    clusters = [key.labels.get("cluster", "") for key in keys]
+    seen = {name: np.zeros(hours, dtype=bool) for name in clusters}
+    for name in seen:
+        seen[name][hour[np.isin(column, [k for k, own in enumerate(clusters) if own == name])] - first] = True
+    blank = np.stack([np.where(seen[name], 0.0, np.nan) for name in clusters], axis=1)
+    measured = {name: blank.copy() for name in columns}
+    for name in columns:
+        measured[name][hour - first, column] = table[name].to_numpy(zero_copy_only=False)
+    return _assemble(connection, horizon, keys, measured, seen)
+
+
+def _keys(table: pa.Table) -> tuple[tuple[WorkloadKey, ...], np.ndarray]:
+    """Workloads in order, and for each row the number of its workload."""
+    names: dict[tuple[str, str, str], int] = {}
+    labels: dict[int, dict[str, str]] = {}
+    column = np.empty(table.num_rows, dtype=np.int64)
+    parts = (table[name].to_pylist() for name in ("cluster", "namespace", "workload", "labels"))
+    for row, (cluster, namespace, workload, own) in enumerate(zip(*parts, strict=True)):
+        number = names.setdefault((cluster, namespace, workload), len(names))
+        column[row] = number
+        labels[number] = dict(own) | ({"cluster": cluster} if cluster else {})
+    return tuple(WorkloadKey(name, workload, labels[number]) for (_, name, workload), number in names.items()), column
+
+
+def _assemble(
+    connection: duckdb.DuckDBPyConnection,
+    horizon: Horizon,
+    keys: tuple[WorkloadKey, ...],
+    measured: dict[str, np.ndarray],
+    seen: dict[str, np.ndarray],
+) -> UsageHistory:
+    gpu = bool((measured["gpu_request"] > 0).any())
+    pods = measured["pods"]
+    requests = [measured["cpu_request_m"], measured["memory_request_mib"], pods, *([measured["gpu_request"]] if gpu else [])]
+    usage = [measured["cpu_usage_m"], measured["memory_usage_mib"], pods, *([np.full_like(pods, np.nan)] if gpu else [])]
+    rows = connection.execute("SELECT measure, gap_from, gap_to, reason FROM usage_gap ORDER BY ALL").fetchall()
+    gaps = [Gap(name, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), reason) for name, start, end, reason in rows]
+    for cluster, covered in seen.items():
+        gaps += [Gap(f"cluster {cluster}".strip(), horizon.at(a), horizon.at(b), "no rows") for a, b in _runs(~covered)]
+    sources = connection.execute("SELECT DISTINCT source FROM usage_import ORDER BY 1").fetchall()
+    return UsageHistory(
+        horizon=horizon,
+        axes=ResourceAxes((CPU, MEMORY, PODS, *((GPU,) if gpu else ()))),
+        keys=keys,
+        pods=pods,
+        requests=np.stack(requests, axis=2),
+        usage=np.stack(usage, axis=2),
+        gaps=tuple(map(str, gaps)),
+        source=", ".join(row[0] for row in sources),
+    )
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges [from, to) in which a boolean array is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False]))))
+    return [(int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True)]
