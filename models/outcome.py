@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from models.horizon import Horizon
 
+NODE_STATES = ("off", "provisioning", "up", "down", "cleaning")
+"""What a node slot is doing; `RunResult.node_state_h` counts hours of each, and they add up to the horizon."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -22,6 +25,15 @@ class RunResult:
     demand_cpu_h     : float64 [hours]         requested cores asked for, hour mean
     wait_ms          : int64 [pods]            time from arrival to placement; -1 never placed
     conservation_error = max over hours |demand - sum(busy) - pending| / max(demand, 1)
+    packing_share[pool] = requested / schedulable cores in the pool's fullest hour
+    scale_out_s[pool] : float64 [orders]  seconds from the order of a node to its first pods
+    busy_class_cpu_h  : float64 [hours, pools, classes]  as busy_cpu_h, by workload class
+    busy_memory_mib_h : float64 [hours, pools]           requested MiB running, hour mean
+    busy_pods_h       : float64 [hours, pools]           pods running, hour mean
+    pending_class_pods_h : float64 [hours, classes]      pods waiting, hour mean
+    node_state_h      : float64 [hours, pools, states]   node-hours by `NODE_STATES`
+    pod_class         : uint8 [pods]                     index into `classes`
+    scale_log         : (millisecond, +1 or -1, pool) of every order and removal
     """
 
     horizon: Horizon
@@ -38,13 +50,52 @@ class RunResult:
     conservation_error: float
     packing_share: Mapping[str, float] = field(default_factory=dict)
     scale_out_s: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    private: tuple[bool, ...] = ()
+    classes: tuple[str, ...] = ()
+    busy_class_cpu_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    busy_memory_mib_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    busy_pods_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    pending_class_pods_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    node_state_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    pod_class: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    evictions: int = 0
+    scale_log: tuple[tuple[int, int, str], ...] = ()
+
+    @property
+    def pods(self) -> int:
+        """Pods that arrived or were to arrive."""
+        return int(self.wait_ms.size)
+
+    @property
+    def burst_node_hours(self) -> float:
+        """Node-hours of the pools that are not owned."""
+        return float(self.node_hours[:, [not own for own in self.private]].sum())
+
+    @property
+    def unplaced(self) -> int:
+        """Pods that never found a node."""
+        return int((self.wait_ms < 0).sum())
+
+    def pending_by_class(self) -> dict[str, dict[str, float]]:
+        """Percentiles of pending time by workload class, in seconds, for the classes that have pods."""
+        present = {name: self.wait_ms[self.pod_class == c] for c, name in enumerate(self.classes)}
+        return {name: wait_percentiles(wait) for name, wait in present.items() if wait.size}
 
     def pending_s(self) -> dict[str, float]:
         """p50, p95, p99 of pending time in seconds over every pod that was placed."""
-        placed = self.wait_ms[self.wait_ms >= 0] / 1000.0
-        if placed.size == 0:
-            return {"p50": 0.0, "p95": 0.0, "p99": 0.0}
-        return {f"p{q}": float(np.percentile(placed, q)) for q in (50, 95, 99)}
+        return wait_percentiles(self.wait_ms)
+
+
+def wait_percentiles(wait_ms: NDArray[np.int64]) -> dict[str, float]:
+    """p50, p95, p99 in seconds over placed pods (`wait_ms >= 0`); zeros when none was placed.
+
+    >>> wait_percentiles(np.array([0, 1000, 2000, -1]))
+    {'p50': 1.0, 'p95': 1.9, 'p99': 1.98}
+    """
+    placed = wait_ms[wait_ms >= 0] / 1000.0
+    if placed.size == 0:
+        return {"p50": 0.0, "p95": 0.0, "p99": 0.0}
+    return {f"p{q}": round(float(np.percentile(placed, q)), 6) for q in (50, 95, 99)}
 
 
 @dataclass(frozen=True)

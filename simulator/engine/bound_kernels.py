@@ -1,0 +1,81 @@
+"""Crossing from simpy into the kernel in a fraction of a microsecond: one table of addresses instead of 42 arrays.
+
+A call costs almost two microseconds when Python hands over every array. Here Python hands over one int64 table of
+(address, length) pairs, and the arrays are rebuilt inside. `State` owns the table and the arrays, so no address
+outlives its memory; arrays are never resized.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from simulator.engine.control_kernels import join, leave
+from simulator.engine.kernels import advance
+
+
+@intrinsic
+def _pointer(typing_context, address):
+    """A void pointer from an integer address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), generate
+
+
+@njit(cache=True, forceinline=True)
+def _i64(table, k):
+    return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.int64)
+
+
+@njit(cache=True, forceinline=True)
+def _i32(table, k):
+    return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.int32)
+
+
+@njit(cache=True, forceinline=True)
+def _f64(table, k):
+    return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.float64)
+
+
+@njit(cache=True, forceinline=True)
+def _u16(table, k):
+    return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.uint16)
+
+
+@njit(cache=True, forceinline=True)
+def _arrays(table):
+    """Every array in the order of `state.ARRAYS`, which is the order of `advance`'s parameters from `clock` on."""
+    t = table
+    return (
+        _i64(t, 0), _i64(t, 1), _i32(t, 2),  # clock, setup, rules
+        _i64(t, 3), _u16(t, 4), _i64(t, 5), _i64(t, 6),  # arrival, shape, duration, departure
+        _i32(t, 7), _i64(t, 8), _i32(t, 9), _i32(t, 10), _i64(t, 11), _i64(t, 12),  # placed .. heap
+        _i32(t, 13), _i32(t, 14), _i32(t, 15), _i32(t, 16), _i32(t, 17), _i32(t, 18), _i64(t, 19),  # free_cpu .. last_departure
+        _f64(t, 20), _f64(t, 21), _i64(t, 22), _i64(t, 23),  # pool_cpu .. pool_end
+        _i32(t, 24), _i32(t, 25), _i32(t, 26), _i32(t, 27), _i32(t, 28), _i32(t, 29), _i32(t, 30), _i32(t, 31),  # tier .. shape_class
+        _i64(t, 32), _i64(t, 33),  # head, tail
+        _i64(t, 34), _i64(t, 35), _i64(t, 36), _i64(t, 37), _i64(t, 38), _i64(t, 39),  # count .. hour_pods
+        _u16(t, 40), _i64(t, 41),  # tree, levels
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def advance_bound(table, until, watch):
+    """`advance` on the arrays behind `table`."""
+    return advance(until, watch, *_arrays(table))
+
+
+@njit(cache=True)
+def join_bound(table, n, now, node_cpu, node_memory, node_pods, node_extended):
+    """`join` on the arrays behind `table`."""
+    join(n, now, node_cpu, node_memory, node_pods, node_extended, *_arrays(table))
+
+
+@njit(cache=True)
+def leave_bound(table, n, now):
+    """`leave` on the arrays behind `table`."""
+    return leave(n, now, *_arrays(table))

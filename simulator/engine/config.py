@@ -1,0 +1,54 @@
+"""EngineConfig: everything a run needs besides pods and pools, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.zones import Provisioning
+
+SCAN_S = {"karpenter": 1.0, "cluster_autoscaler": 10.0}
+"""Karpenter batches for 1 s of silence; Cluster Autoscaler looks every 10 s (`--scan-interval`)."""
+
+IDLE_S = {"karpenter": 300.0, "cluster_autoscaler": 600.0}
+"""How long a node stays empty before it goes: the exported `consolidateAfter` and the default `scale-down-unneeded-time`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureModel:
+    """Server-down failures of private nodes: exponential gaps, log-normal repair through p50 and p95."""
+
+    per_year: float = 0.0
+    repair_p50_h: float = 8.0
+    repair_p95_h: float = 48.0
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """One node autoscaler: looks on a grid of `scan_s`, removes nodes that were empty for `idle_s`.
+
+    `event_driven` sleeps through looks that cannot do anything; the log is the same as with polling.
+    """
+
+    scan_s: float = 10.0
+    idle_s: float = 600.0
+    event_driven: bool = True
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a run behaves. `provisioning` maps a pool's name to its times; a pool without an entry is ready at once.
+
+    `nodes_down` takes the last nodes of the private pools away for the whole run (the spare that is not counted on).
+    `tree` forces the placement engine (None: by size); both give the same placements.
+    """
+
+    kubernetes_version: str = "1.36"
+    policy: str = "default"
+    ties: Literal["lowest", "random"] = "random"
+    provisioning: Mapping[str, Provisioning] = field(default_factory=dict)
+    failures: FailureModel = FailureModel()
+    autoscaling: Autoscaling = Autoscaling()
+    nodes_down: int = 0
+    tree: bool | None = None

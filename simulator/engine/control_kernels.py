@@ -1,0 +1,187 @@
+"""What control events do to pods: a node joins, a node leaves, and how many nodes a queue is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from simulator.engine.kernels import (
+    DONE,
+    DONE_LATE,
+    EVICTIONS,
+    HELPABLE,
+    HOUR,
+    HOUR_MS,
+    NEXT_ARRIVAL,
+    OLDEST,
+    SEED,
+    SLOT,
+    TREE,
+    UNSERVED,
+    refill,
+    start_late,
+    stop_waiting,
+    take,
+    tally,
+    touch,
+    wait_for_room,
+)
+from simulator.engine.placement_kernels import pick, scan, tie_salt
+
+I4 = np.int32
+U8 = np.uint64
+
+
+@njit(cache=True, error_model="numpy")
+def join(
+    n, now, node_cpu, node_memory, node_pods, node_extended,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels,
+):  # fmt: skip
+    """Slot `n` becomes an empty node and takes what waits."""
+    free_cpu[n], free_memory[n], free_pods[n] = node_cpu, node_memory, node_pods
+    for axis in range(node_extended.size):
+        free_extended[axis * free_cpu.size + n] = node_extended[axis]
+    last_departure[n] = now
+    pool_end[pool_of[n]] = max(pool_end[pool_of[n]], n + 1)
+    refill(
+        n, now, clock, setup, arrival, shape, duration,
+        placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
+        pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
+        count, area, starts,
+    )  # fmt: skip
+    touch(
+        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def leave(
+    n, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels,
+):  # fmt: skip
+    """Slot `n` goes away: its pods queue again in the order of their numbers and are offered to the other nodes.
+
+    A replica keeps the end its Deployment gave it; a job starts over. Returns the number of pods that lost their node.
+    """
+    shapes = shape_cpu.size
+    pools = count.size // shapes - 1
+    hour_end = (clock[HOUR] + 1) * setup[HOUR_MS]
+    q = np.int64(pool_of[n])
+    while clock[OLDEST] < clock[NEXT_ARRIVAL]:
+        state = placed[clock[OLDEST]]
+        if state != DONE and state != DONE_LATE and state != UNSERVED:
+            break
+        clock[OLDEST] += 1
+    evicted = 0
+    for p in range(clock[OLDEST], clock[NEXT_ARRIVAL]):
+        if placed[p] >= 0 and placed[p] & SLOT == n:
+            s = np.int64(shape[p])
+            tally(q, s, -1, hour_end - now, shapes, count, area)
+            wait_for_room(
+                p, s, True, now, clock, setup, placed, queue_next, queue_order,
+                head, tail, shape_flags, shapes, pools, count, area,
+            )  # fmt: skip
+            evicted += 1
+    clock[EVICTIONS] += evicted
+    free_cpu[n], free_memory[n], free_pods[n] = I4(-1), I4(-1), I4(0)
+    for axis in range(free_extended.size // free_cpu.size):
+        free_extended[axis * free_cpu.size + n] = 0
+    touch(
+        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+    )  # fmt: skip
+    if evicted == 0:
+        return evicted
+    stuck = np.zeros(shapes, dtype=np.uint8)
+    while True:
+        best, best_rank, best_order = np.int64(-1), np.int64(0), np.int64(0)
+        for s in range(shapes):
+            p = head[s]
+            if p < 0 or stuck[s]:
+                continue
+            if best < 0 or shape_rank[s] > best_rank or (shape_rank[s] == best_rank and queue_order[p] < best_order):
+                best, best_rank, best_order = p, np.int64(shape_rank[s]), np.int64(queue_order[p])
+        if best < 0:
+            return evicted
+        s = np.int64(shape[best])
+        if setup[TREE] != 0:
+            target = pick(s, tie_salt(best, setup[SEED]), shapes, tree, levels)
+        else:
+            target = scan(
+                s, tie_salt(best, setup[SEED]), rules, free_cpu, free_memory, free_pods, free_extended, without,
+                pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
+            )  # fmt: skip
+        if target < 0:
+            stuck[s] = 1
+            continue
+        stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
+        start_late(best, s, target, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags)
+        take(U8(target), s, 1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
+        place = np.int64(pool_of[target])
+        tally(place, s, 1, hour_end - now, shapes, count, area)
+        starts[place * shapes + s] += 1
+        touch(
+            target, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def nodes_worth(left, q, node_cpu, node_memory, node_pods, coming, allowed, tier, shape_cpu, shape_memory, shape_flags, order):
+    """New nodes of pool `q`, at most `allowed`, that the waiting pods are worth beyond the `coming` ones.
+
+    First-fit decreasing over shapes in `order`: pods fill nodes on their way first, then new ones. `left : int64
+    [shapes]` is what waits, reduced by what fits. Extended resources are not bounded here: pools that carry them are
+    sized by cpu, memory and pods of the pods that may run there.
+    """
+    shapes = shape_cpu.size
+    bins = coming + allowed
+    cpu = np.full(bins, node_cpu, dtype=np.int64)
+    memory = np.full(bins, node_memory, dtype=np.int64)
+    pods = np.full(bins, node_pods, dtype=np.int64)
+    used = 0
+    for k in range(order.size):
+        s = order[k]
+        if left[s] <= 0 or tier[q * shapes + s] < 0 or not shape_flags[s] & HELPABLE:
+            continue
+        for b in range(bins):
+            if left[s] == 0:
+                break
+            fits = min(left[s], pods[b])
+            if shape_cpu[s] > 0:
+                fits = min(fits, cpu[b] // shape_cpu[s])
+            if shape_memory[s] > 0:
+                fits = min(fits, memory[b] // shape_memory[s])
+            if fits > 0:
+                cpu[b] -= fits * shape_cpu[s]
+                memory[b] -= fits * shape_memory[s]
+                pods[b] -= fits
+                left[s] -= fits
+                used = max(used, b + 1)
+    return max(used - coming, 0)
+
+
+@njit(cache=True)
+def idle_nodes(now, idle_ms, first, end, node_pods, free_pods, last_departure, out):
+    """Slots of one pool that have been empty for `idle_ms`, into `out`; returns (how many, when the next one will be)."""
+    found, following = 0, np.int64(1) << 61
+    for n in range(first, end):
+        if free_pods[n] == node_pods:
+            expires = last_departure[n] + idle_ms
+            if expires <= now:
+                out[found] = n
+                found += 1
+            else:
+                following = min(following, expires)
+    return found, following

@@ -1,0 +1,68 @@
+"""HybridEnvironment: simpy's clock in integer milliseconds, with the compiled kernel running pods between its events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import simpy
+from simpy.events import URGENT
+
+from simulator.engine.kernels import NOW, WOKEN
+from simulator.engine.state import State
+
+LAST = 9
+"""Priority of an event that comes after every other control event of its instant."""
+
+Cause = Literal["arrival", "control"]
+
+
+class HybridEnvironment(simpy.Environment):
+    """Before simpy's next event, pods run up to its instant: departures at that instant, then the event, then arrivals."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(0)
+        self.state = state
+        self.crossings = 0
+        self._reached = -1
+        self._watcher: simpy.Event | None = None
+
+    def step(self) -> None:
+        """Run pods to the next control event, then process it."""
+        upcoming = self._queue[0][0] if self._queue else 0
+        if upcoming > self._reached:
+            self.crossings += 1
+            woken = self.state.advance(upcoming, self._watcher is not None) == WOKEN
+            self._reached = int(self.state.clock[NOW])
+            if woken:
+                self._wake("arrival", self._reached - self._now)
+        super().step()
+
+    def first_wait(self) -> simpy.Event:
+        """An event that fires when a pod that new nodes could help begins to wait, or when `control_changed` is called.
+
+        Its value is the cause; there is one watcher at a time.
+        """
+        self._watcher = self.event()
+        return self._watcher
+
+    def stop_watching(self) -> None:
+        """The watcher has woken by other means."""
+        self._watcher = None
+
+    def control_changed(self) -> None:
+        """A control event changed what the watcher may want to know: a node joined, left or became orderable."""
+        if self._watcher is not None:
+            self._wake("control", 0)
+
+    def _wake(self, cause: Cause, delay_ms: int) -> None:
+        event, self._watcher = self._watcher, None
+        assert event is not None
+        event._ok, event._value = True, cause
+        self.schedule(event, priority=URGENT, delay=delay_ms)
+
+    def last_at(self, when_ms: int) -> simpy.Event:
+        """An event at `when_ms` that comes after the other control events of that instant."""
+        event = self.event()
+        event._ok, event._value = True, "time"
+        self.schedule(event, priority=LAST, delay=when_ms - self._now)
+        return event

@@ -1,0 +1,44 @@
+"""Failures: every owned node fails now and then, its pods go elsewhere, and it comes back repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import simpy
+
+from models.units import HOURS_PER_YEAR, MS_PER_H
+from simulator.engine.config import FailureModel
+from simulator.engine.environment import HybridEnvironment
+from simulator.engine.provisioning import Supply, lognormal_s, to_ms
+from simulator.engine.recorder import NodeState, Recorder
+from simulator.streams import Streams
+
+SECONDS_PER_H = 3600.0
+
+
+def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, model: FailureModel, streams: Streams) -> None:
+    """One process per owned slot. A slot's own stream keeps its fate when other slots are added (common random numbers)."""
+    if model.per_year <= 0.0:
+        return
+    for q, pool in enumerate(env.state.layout.pools):
+        if pool.private:
+            first = env.state.layout.first[q]
+            for k in range(pool.max_nodes):
+                env.process(_life(env, supply, recorder, model, q, first + k, streams(f"node-failures/{pool.name}/{k}")))
+
+
+def _life(
+    env: HybridEnvironment, supply: Supply, recorder: Recorder, model: FailureModel, q: int, slot: int, rng: np.random.Generator
+) -> Iterator[simpy.Event]:
+    """Runs, fails, is repaired, runs again; a failure that finds the slot empty passes by."""
+    mean_ms = HOURS_PER_YEAR * MS_PER_H / model.per_year
+    while True:
+        yield env.timeout(max(1, round(float(rng.exponential(mean_ms)))))
+        repair_ms = to_ms(lognormal_s(rng, model.repair_p50_h * SECONDS_PER_H, model.repair_p95_h * SECONDS_PER_H))
+        if recorder.nodes.state[slot] is not NodeState.UP:
+            continue
+        recorder.failures += 1
+        supply.lose(q, slot, NodeState.DOWN)
+        yield env.timeout(repair_ms)
+        supply.join(q, slot)

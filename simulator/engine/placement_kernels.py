@@ -1,0 +1,165 @@
+"""Which node gets the pod: two exact engines with the same answer, a SIMD scan for few nodes and a max-tree for many.
+
+A node's key is `tier | score | tie`: private pools stand in a higher tier, the score is kube-scheduler's integer, and
+the tie bits are the node's number xor a salt. With the salt all ones the lowest number wins; with a pod's own salt the
+winner among equals is drawn. Loop indices are unsigned, masks are arithmetic and 32-bit steps are wrapped, because
+that is what lets LLVM turn the loops into vector code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from simulator.engine.scores_kernels import FLOOR_GUARD, balance_of_two
+
+I4 = np.int32
+U8 = np.uint64
+
+SLOT_BITS = 17
+SLOT_MASK = (1 << SLOT_BITS) - 1
+SCORE_BITS = 10
+TIER_SHIFT = SLOT_BITS + SCORE_BITS
+MAX_TIER = 15
+ARITY_BITS = 3
+
+# rules: int32[5], one scoring policy as the numbers of one formula
+R_FIT_WEIGHT, R_BALANCE_WEIGHT, R_MOST, R_BALANCE_MASK, R_BALANCE_SHIFT = range(5)
+
+_SAFE = {"nsz", "nnan", "ninf"}  # keep every rounding: no contraction, no reassociation
+
+
+@njit(cache=True, forceinline=True)
+def tie_salt(pod, seed):
+    """17 random bits of a pod: a multiplicative hash of its number and the run's seed; seed 0 asks for lowest ties."""
+    if seed == 0:
+        return I4(SLOT_MASK)
+    x = U8(pod) * U8(0x9E3779B97F4A7C15) + U8(seed)
+    x = (x ^ (x >> U8(31))) * U8(0xBF58476D1CE4E5B9)
+    return I4(np.int64(x >> U8(64 - SLOT_BITS)))
+
+
+@njit(cache=True, forceinline=True, error_model="numpy")
+def _score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory_base, sign, rules):
+    """Weighted integer score of a node that keeps `a` cpu and `b` memory free after taking the pod.
+
+    Fit is the mean free percentage (or, for MostAllocated, the mean used one: `base - free`). Balance is the classic
+    score, or from 1.36 `50 + (50 + with - without) // 2`: mask -1 and shift 1 select the second form.
+    """
+    fit_weight, balance_weight, balance_mask, balance_shift = rules
+    fit = I4(I4((cpu_base + sign * a) * cpu_scale + FLOOR_GUARD) + I4((memory_base + sign * b) * memory_scale + FLOOR_GUARD)) >> I4(1)
+    after = balance_of_two(cpu - a, cpu, memory - b, memory)
+    half = I4(I4(50) & balance_mask)
+    balance = I4(half + I4(I4(I4(half + after) - I4(without & balance_mask)) >> balance_shift))
+    return I4(I4(fit_weight * fit) + I4(balance_weight * balance))
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SAFE)
+def scan(
+    s, salt, rules, free_cpu, free_memory, free_pods, free_extended, without,
+    pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
+):  # fmt: skip
+    """Best slot for shape `s`, or -1: every node of every eligible pool, highest tier first, one max-reduction each."""
+    c, m, g = shape_cpu[s], shape_memory[s], shape_extended[s]
+    c8, m8 = np.float64(c), np.float64(m)
+    shapes, nodes = shape_cpu.size, free_cpu.size
+    axis = U8(shape_axis[s]) * U8(nodes)
+    weights = (rules[R_FIT_WEIGHT], rules[R_BALANCE_WEIGHT], rules[R_BALANCE_MASK], rules[R_BALANCE_SHIFT])
+    most = np.float64(rules[R_MOST])
+    sign = 1.0 - 2.0 * most
+    best = I4(-1)
+    for q in range(pool_first.size):
+        rank = tier[U8(q * shapes) + U8(s)]
+        if rank < 0:
+            continue
+        if best >= 0 and best >> I4(TIER_SHIFT) > rank:
+            break
+        cpu, memory = pool_cpu[q], pool_memory[q]
+        cpu_scale, memory_scale = 100.0 / cpu, 100.0 / memory
+        cpu_base, memory_base = most * cpu, most * memory
+        base = I4(np.int64(rank) << TIER_SHIFT)
+        first, end = U8(pool_first[q]), U8(pool_end[q])
+        if g > 0:
+            for i in range(first, end):
+                a, b = np.float64(free_cpu[i]) - c8, np.float64(free_memory[i]) - m8
+                score = _score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
+                lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1) | (free_extended[axis + i] < g))
+                key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
+                best = max(best, I4(key | I4(-lacks)))
+        else:
+            for i in range(first, end):
+                a, b = np.float64(free_cpu[i]) - c8, np.float64(free_memory[i]) - m8
+                score = _score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
+                lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1))
+                key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
+                best = max(best, I4(key | I4(-lacks)))
+    if best < 0:
+        return np.int64(-1)
+    return np.int64(I4(best & I4(SLOT_MASK)) ^ salt)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_SAFE)
+def rescore(
+    n, rules, free_cpu, free_memory, free_pods, free_extended, without,
+    pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree,
+):  # fmt: skip
+    """Write the leaf row of node `n`: for every shape `1 + (tier | score)`, or 0 when the node cannot take it."""
+    shapes, nodes = U8(shape_cpu.size), free_cpu.size
+    q = U8(pool_of[n])
+    row, ranks = U8(n) * shapes, q * shapes
+    have_cpu, have_memory, have_pods, before = free_cpu[n], free_memory[n], free_pods[n], without[n]
+    cpu, memory = pool_cpu[q], pool_memory[q]
+    cpu_scale, memory_scale = 100.0 / cpu, 100.0 / memory
+    weights = (rules[R_FIT_WEIGHT], rules[R_BALANCE_WEIGHT], rules[R_BALANCE_MASK], rules[R_BALANCE_SHIFT])
+    most = np.float64(rules[R_MOST])
+    sign = 1.0 - 2.0 * most
+    cpu_base, memory_base = most * cpu, most * memory
+    full = I4(have_pods < 1)
+    for s in range(shapes):
+        a, b = np.float64(I4(have_cpu - shape_cpu[s])), np.float64(I4(have_memory - shape_memory[s]))
+        score = _score(a, b, cpu, memory, cpu_scale, memory_scale, before, cpu_base, memory_base, sign, weights)
+        rank = tier[ranks + s]
+        lacks = I4((have_cpu < shape_cpu[s]) | (have_memory < shape_memory[s]) | (rank < 0)) | full
+        value = I4(I4(score + I4(1)) + I4(rank << I4(SCORE_BITS)))
+        tree[row + s] = np.uint16(value & I4(~I4(-lacks)))
+    if free_extended.size > 0:
+        for s in range(shapes):
+            if shape_extended[s] > 0 and free_extended[U8(shape_axis[s]) * U8(nodes) + U8(n)] < shape_extended[s]:
+                tree[row + s] = np.uint16(0)
+
+
+@njit(cache=True, error_model="numpy")
+def lift(n, shapes, tree, levels):
+    """Carry the change of leaf `n` to the root: each row is the maximum of its eight children, shape by shape."""
+    i = U8(n)
+    w = U8(shapes)
+    for level in range(1, levels.size // 2):
+        i = i >> U8(ARITY_BITS)
+        child = (U8(levels[2 * level - 2]) + (i << U8(ARITY_BITS))) * w
+        own = (U8(levels[2 * level]) + i) * w
+        for s in range(w):
+            x = child + s
+            low = max(max(tree[x], tree[x + w]), max(tree[x + U8(2) * w], tree[x + U8(3) * w]))
+            high = max(max(tree[x + U8(4) * w], tree[x + U8(5) * w]), max(tree[x + U8(6) * w], tree[x + U8(7) * w]))
+            tree[own + s] = max(low, high)
+
+
+@njit(cache=True, error_model="numpy")
+def pick(s, salt, shapes, tree, levels):
+    """Best slot for shape `s` from the tree, or -1; among equals the largest `number xor salt`, digit by digit."""
+    w = U8(shapes)
+    top = levels.size // 2 - 1
+    best = tree[U8(levels[2 * top]) * w + U8(s)]
+    if best == 0:
+        return np.int64(-1)
+    i = U8(0)
+    for down in range(top):
+        level = top - 1 - down
+        first = (U8(levels[2 * level]) + (i << U8(ARITY_BITS))) * w + U8(s)
+        digit = U8((np.int64(salt) >> (ARITY_BITS * level)) & 7)
+        chosen, highest = U8(0), np.int64(-1)
+        for x in range(U8(8)):
+            if tree[first + x * w] == best and np.int64(x ^ digit) > highest:
+                chosen, highest = x, np.int64(x ^ digit)
+        i = (i << U8(ARITY_BITS)) + chosen
+    return np.int64(i)

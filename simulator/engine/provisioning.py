@@ -1,0 +1,140 @@
+"""Supply: nodes are ordered, deployed with a limit on how many at one time, returned, cleaned and ordered again."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import simpy
+
+from models.units import MS_PER_H, MS_PER_S
+from models.zones import Provisioning
+from simulator.engine.environment import HybridEnvironment
+from simulator.engine.recorder import NodeState, Recorder
+from simulator.engine.state import State
+from simulator.streams import Streams
+
+Z95 = 1.6448536269514722
+"""Standard normal quantile of 0.95."""
+
+AT_ONCE = Provisioning(0.0, 0.0, 1_000_000)
+
+
+def lognormal_s(rng: np.random.Generator, p50_s: float, p95_s: float) -> float:
+    """One draw of the log-normal through p50 and p95; p50 itself when the two are equal, 0 when p50 is 0."""
+    if p50_s <= 0.0:
+        return 0.0
+    sigma = math.log(p95_s / p50_s) / Z95 if p95_s > p50_s else 0.0
+    return p50_s * math.exp(sigma * float(rng.standard_normal()))
+
+
+def to_ms(seconds: float) -> int:
+    """Whole milliseconds, at least 1: nothing that takes time takes none."""
+    return max(1, round(seconds * MS_PER_S))
+
+
+class Supply:
+    """Every slot of every pool: which stand from the start or a build step, which can be ordered, which are away."""
+
+    def __init__(
+        self, env: HybridEnvironment, recorder: Recorder, times: Mapping[str, Provisioning], streams: Streams, nodes_down: int
+    ) -> None:
+        self.env, self.recorder, self.state = env, recorder, env.state
+        pools = self.state.layout.pools
+        self._times = [times.get(pool.name, AT_ONCE) for pool in pools]
+        self._rng = [streams(f"provisioning/{pool.name}") for pool in pools]
+        self._deployers = [simpy.Resource(env, max(1, int(t.concurrent))) for t in self._times]
+        self._cleaners = [simpy.Resource(env, max(1, int(t.clean_concurrent))) for t in self._times]
+        self.free: list[list[int]] = []
+        self.coming = [0] * len(pools)
+        self.up = [0] * len(pools)
+        self._stand(self.state, nodes_down)
+
+    def _stand(self, state: State, nodes_down: int) -> None:
+        """Owned nodes stand from their pool's first hour; the rest of each pool's slots can be ordered."""
+        absent = _spares(state, nodes_down)
+        for q, pool in enumerate(state.layout.pools):
+            first = state.layout.first[q]
+            self.free.append(list(range(first + pool.nodes, first + pool.max_nodes)))
+            standing = [slot for slot in range(first, first + pool.nodes) if slot not in absent]
+            if pool.from_hour == 0:
+                self._arrive(q, standing)
+            else:
+                self.env.process(self._build_step(q, standing, pool.from_hour * MS_PER_H))
+
+    def _build_step(self, q: int, slots: list[int], when_ms: int) -> Iterator[simpy.Event]:
+        """Bought nodes arrive together at the hour the plan says."""
+        yield self.env.timeout(when_ms)
+        self._arrive(q, slots)
+
+    def _arrive(self, q: int, slots: list[int]) -> None:
+        for slot in slots:
+            self.join(q, slot)
+
+    def join(self, q: int, slot: int) -> None:
+        """The node at `slot` is ready for pods."""
+        now = self.env.now
+        self.recorder.nodes.change(slot, NodeState.UP, now)
+        self.up[q] += 1
+        self.state.join(slot, now, self.state.layout.pools[q].shape)
+        self.env.control_changed()
+
+    def lose(self, q: int, slot: int, into: NodeState) -> int:
+        """The node at `slot` leaves for `into`; returns how many pods it evicted."""
+        self.recorder.nodes.change(slot, into, self.env.now)
+        self.up[q] -= 1
+        evicted = self.state.leave(slot, self.env.now)
+        self.env.control_changed()
+        return evicted
+
+    def order(self, q: int) -> None:
+        """Order the lowest free slot of pool q."""
+        slot = heapq.heappop(self.free[q])
+        self.coming[q] += 1
+        self.recorder.scaled(self.env.now, 1, self.state.layout.pools[q].name)
+        self.env.process(self._deploy(q, slot))
+
+    def _deploy(self, q: int, slot: int) -> Iterator[simpy.Event]:
+        """Wait for a deployer, deploy (a failed first attempt takes one more), join."""
+        ordered, times, rng = self.env.now, self._times[q], self._rng[q]
+        self.recorder.nodes.change(slot, NodeState.PROVISIONING, ordered)
+        with self._deployers[q].request() as turn:
+            yield turn
+            seconds = lognormal_s(rng, times.p50_s, times.p95_s)
+            if times.first_attempt_share < 1.0 and rng.random() >= times.first_attempt_share:
+                seconds += lognormal_s(rng, times.p50_s, times.p95_s)
+            if seconds > 0.0:
+                yield self.env.timeout(to_ms(seconds))
+        self.coming[q] -= 1
+        self.recorder.scale_out_ms[self.state.layout.pools[q].name].append(self.env.now - ordered)
+        self.join(q, slot)
+
+    def give_back(self, q: int, slot: int) -> None:
+        """Return an empty node of pool q; it can be ordered again once it is clean."""
+        self.recorder.scaled(self.env.now, -1, self.state.layout.pools[q].name)
+        if self._times[q].clean_p50_s > 0.0:
+            self.lose(q, slot, NodeState.CLEANING)
+            self.env.process(self._clean(q, slot))
+        else:
+            self.lose(q, slot, NodeState.OFF)
+            heapq.heappush(self.free[q], slot)
+
+    def _clean(self, q: int, slot: int) -> Iterator[simpy.Event]:
+        """A returned server is erased before its next life, some at a time."""
+        times = self._times[q]
+        with self._cleaners[q].request() as turn:
+            yield turn
+            yield self.env.timeout(to_ms(lognormal_s(self._rng[q], times.clean_p50_s, times.clean_p95_s)))
+        self.recorder.nodes.change(slot, NodeState.OFF, self.env.now)
+        heapq.heappush(self.free[q], slot)
+        self.env.control_changed()
+
+
+def _spares(state: State, nodes_down: int) -> set[int]:
+    """The last `nodes_down` owned slots, over all private pools."""
+    owned = [
+        state.layout.first[q] + k for q, pool in enumerate(state.layout.pools) if pool.private for k in range(pool.nodes)
+    ]
+    return set(owned[len(owned) - nodes_down :]) if nodes_down > 0 else set()

@@ -1,0 +1,142 @@
+"""Recorder: node states by the hour, scale events, and the RunResult of a finished run."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.horizon import Horizon
+from models.fleet import NodePool
+from models.outcome import RunResult
+from models.units import MS_PER_H
+from simulator.engine import kernels
+from simulator.engine.state import State
+from simulator.engine.trace import CLASSES
+from simulator.engine.trace_kernels import asked_by_hour
+
+
+class NodeState(IntEnum):
+    """What a slot is doing; the hours of all states add up to the horizon for every slot."""
+
+    OFF = 0
+    PROVISIONING = 1
+    UP = 2
+    DOWN = 3
+    CLEANING = 4
+
+
+class NodeStates:
+    """Milliseconds of every state by hour and pool, exact, from the changes alone."""
+
+    def __init__(self, pool_of: NDArray[np.int32], pools: int, hours: int) -> None:
+        self.state = [NodeState.OFF] * pool_of.size
+        self._since = [0] * pool_of.size
+        self._pool_of = pool_of.tolist()
+        self._hours = hours
+        self._within = np.zeros((hours + 1, pools, len(NodeState)), np.int64)
+        self._step = np.zeros((hours + 1, pools, len(NodeState)), np.int64)
+
+    def change(self, slot: int, state: NodeState, now: int) -> None:
+        """Slot enters `state` at `now`."""
+        self._add(slot, now)
+        self.state[slot], self._since[slot] = state, now
+
+    def _add(self, slot: int, now: int) -> None:
+        begin, q, state = self._since[slot], self._pool_of[slot], self.state[slot]
+        for moment, sign in ((begin, 1), (now, -1)):
+            h = min(moment // MS_PER_H, self._hours)
+            self._within[h, q, state] += sign * ((h + 1) * MS_PER_H - moment)
+            self._step[h, q, state] += sign
+
+    def close(self, end: int) -> NDArray[np.float64]:
+        """Node-hours by hour, pool and state: float64 [hours, pools, states]."""
+        for slot in range(len(self.state)):
+            self._add(slot, end)
+            self._since[slot] = end
+        running = np.cumsum(self._step, axis=0) - self._step
+        return np.asarray((self._within + running * MS_PER_H)[: self._hours] / MS_PER_H, np.float64)
+
+
+class Recorder:
+    """Collects what control processes do; `result` joins it with the kernel's counters."""
+
+    def __init__(self, state: State) -> None:
+        self.kernel = state
+        self.nodes = NodeStates(state.pool_of, len(state.layout.pools), state.trace.hours)
+        self.scale_log: list[tuple[int, int, str]] = []
+        self.scale_out_ms: dict[str, list[int]] = {pool.name: [] for pool in state.layout.pools}
+        self.failures = 0
+
+    def scaled(self, now: int, change: int, pool: str) -> None:
+        """One node ordered (+1) or removed (-1)."""
+        self.scale_log.append((now, change, pool))
+
+    def result(self, horizon: Horizon, order: list[int]) -> RunResult:
+        """The replication, pools in `order` (positions of the fleet's pools in the layout)."""
+        state, hours = self.kernel, self.kernel.trace.hours
+        pools = [state.layout.pools[q] for q in order]
+        node_states = self.nodes.close(hours * MS_PER_H)[:, order]
+        places = len(order) + 1
+        cpu, memory, pods = (a.reshape(hours + 1, places, len(CLASSES))[:hours] / MS_PER_H for a in (state.hour_cpu, state.hour_memory, state.hour_pods))
+        busy = cpu[:, order] / 1000.0
+        asked, wait = self._asked_and_wait()
+        pending = cpu[:, -1].sum(axis=1) / 1000.0
+        demand = asked / MS_PER_H / 1000.0
+        error = np.abs(demand - busy.sum(axis=(1, 2)) - pending) / np.maximum(demand, 1.0)
+        up = node_states[:, :, NodeState.UP]
+        starts = state.starts.reshape(places - 1, -1).sum(axis=1)[order]
+        return RunResult(
+            horizon=horizon,
+            pools=tuple(pool.name for pool in pools),
+            zones=tuple(pool.zone for pool in pools),
+            node_hours=up,
+            busy_cpu_h=busy.sum(axis=2),
+            pods_placed=starts,
+            pending_cpu_h=pending,
+            demand_cpu_h=demand,
+            wait_ms=wait,
+            failures=self.failures,
+            scale_events=len(self.scale_log),
+            conservation_error=float(error.max(initial=0.0)),
+            packing_share=_packing(pools, up, busy.sum(axis=2)),
+            scale_out_s={name: np.array(ms, np.float64) / 1000.0 for name, ms in self.scale_out_ms.items() if ms},
+            private=tuple(pool.private for pool in pools),
+            classes=CLASSES,
+            busy_class_cpu_h=busy,
+            busy_memory_mib_h=memory[:, order].sum(axis=2),
+            busy_pods_h=pods[:, order].sum(axis=2),
+            pending_class_pods_h=pods[:, -1],
+            node_state_h=node_states,
+            pod_class=state.shape_class[np.asarray(state.trace.shape)].astype(np.uint8),
+            evictions=int(state.clock[kernels.EVICTIONS]),
+            scale_log=tuple(self.scale_log),
+        )
+
+    def _asked_and_wait(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Millicore-milliseconds asked for by hour, from every pod's own times; wait in ms, -1 for never placed."""
+        state, trace = self.kernel, self.kernel.trace
+        horizon = trace.hours * MS_PER_H
+        start, end = np.asarray(trace.arrival_ms), trace.arrival_ms + trace.duration_ms
+        placed = state.placed
+        fixed = (state.shape_flags[np.asarray(trace.shape)] & kernels.FIXED_END) != 0
+        if not fixed.all():
+            late = ~fixed & ((placed >= kernels.LATE) | (placed == kernels.DONE_LATE))
+            end = np.where(late, state.late_end, end)
+            end = np.where(~fixed & ((placed == kernels.PENDING) | (placed == kernels.PENDING_AGAIN)), horizon, end)
+        asked = np.zeros(trace.hours, np.int64)
+        asked_by_hour(start, end, trace.shape, state.shape_cpu.astype(np.int64), MS_PER_H, asked)
+        unplaced = (placed == kernels.PENDING) | (placed == kernels.ABSENT) | (placed == kernels.UNSERVED)
+        return asked, np.where(unplaced, np.int64(-1), state.wait)
+
+
+def _packing(pools: list[NodePool], up: NDArray[np.float64], busy: NDArray[np.float64]) -> dict[str, float]:
+    """Share of schedulable cpu that pods filled in the fullest hour of each pool; a lower bound where nothing overflowed."""
+    shares = {}
+    for q, pool in enumerate(pools):
+        room = up[:, q] * pool.shape.schedulable_cpu_m / 1000.0
+        stood = room > 0
+        if stood.any():
+            shares[pool.name] = float(np.max(busy[stood, q] / room[stood]))
+    return shares

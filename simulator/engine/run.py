@@ -1,0 +1,114 @@
+"""One replication: pods, pools and control processes put together, run to the horizon and read out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from models.demand import Demand
+from models.fleet import Fleet, NodePool
+from models.horizon import Horizon
+from models.node import NodeShape
+from models.outcome import RunResult
+from models.scenario import Scenario
+from models.units import MS_PER_DAY, MS_PER_H
+from models.zones import ZONES
+from simulator import catalog
+from simulator.engine.autoscaler import Autoscaler
+from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, EngineConfig, FailureModel
+from simulator.engine.environment import HybridEnvironment
+from simulator.engine.failures import start_failures
+from simulator.engine.policies import POLICIES
+from simulator.engine.provisioning import Supply
+from simulator.engine.recorder import Recorder
+from simulator.engine.state import State
+from simulator.engine.trace import DemandRules, Trace, trace_from_demand
+from simulator.progress import SILENT, Progress
+from simulator.streams import Streams
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A run that can be stopped on the way: `env.run(until=ms)`, look at `state`, go on."""
+
+    env: HybridEnvironment
+    state: State
+    recorder: Recorder
+    supply: Supply
+    autoscaler: Autoscaler
+    order: list[int]
+
+
+def prepare(trace: Trace, fleet: Fleet, config: EngineConfig, streams: Streams, progress: Progress = SILENT) -> Simulation:
+    """Everything of a run at time 0, nodes of hour 0 standing, no pod arrived."""
+    seed = int(streams("ties").integers(1, 2**62)) if config.ties == "random" else 0
+    state = State(trace, fleet, POLICIES[config.policy], config.kubernetes_version, tie_seed=seed, tree=config.tree)
+    env = HybridEnvironment(state)
+    recorder = Recorder(state)
+    supply = Supply(env, recorder, config.provisioning, streams, config.nodes_down)
+    start_failures(env, supply, recorder, config.failures, streams)
+    autoscaler = Autoscaler(env, supply, config.autoscaling)
+    if progress is not SILENT:
+        env.process(_days(env, progress))
+    names = [pool.name for pool in state.layout.pools]
+    return Simulation(env, state, recorder, supply, autoscaler, [names.index(pool.name) for pool in fleet.pools])
+
+
+def run_once(
+    trace: Trace, fleet: Fleet, config: EngineConfig, streams: Streams, *, horizon: Horizon, progress: Progress = SILENT
+) -> RunResult:
+    """Run one replication over the trace's hours; `horizon` dates them, `progress` ticks once per simulated day."""
+    simulation = prepare(trace, fleet, config, streams, progress)
+    simulation.env.run(until=trace.hours * MS_PER_H)
+    return simulation.recorder.result(Horizon(horizon.start, trace.hours), simulation.order)
+
+
+def _days(env: HybridEnvironment, progress: Progress) -> Iterator[simpy.Event]:
+    """Tells the shell about every simulated day."""
+    while True:
+        yield env.timeout(MS_PER_DAY)
+        progress.advance()
+
+
+def config_for(fleet: Fleet, scenario: Scenario) -> EngineConfig:
+    """The run that a scenario describes: its Kubernetes version, policy, autoscaler, zone times and failures."""
+    parameters = catalog.parameters(scenario.parameters)
+    kinds = {pool.kind: ZONES[pool.kind].provisioning(parameters) for pool in fleet.pools}
+    failures = FailureModel(parameters["server_down_failures_per_year"], parameters["repair_p50_h"], parameters["repair_p95_h"])
+    return EngineConfig(
+        kubernetes_version=scenario.kubernetes_version,
+        policy=scenario.engine.policy,
+        ties=scenario.engine.ties,
+        provisioning={pool.name: kinds[pool.kind] for pool in fleet.pools},
+        failures=failures if scenario.engine.failures else FailureModel(),
+        autoscaling=Autoscaling(SCAN_S[scenario.engine.autoscaler], IDLE_S[scenario.engine.autoscaler]),
+    )
+
+
+def rules_for(scenario: Scenario) -> DemandRules:
+    """How a scenario's demand becomes pods: free, or split between the sides when users are pinned."""
+    share = scenario.demand.build_share if scenario.planner.dispatch == "pinned" else None
+    return DemandRules(pinned_share=share, hours=scenario.engine.horizon_hours)
+
+
+def pinned_holds(
+    demand: Demand, shape: NodeShape, nodes: int, nodes_down: int, share: float, kubernetes_version: str
+) -> tuple[bool, float]:
+    """Whether `nodes` private nodes, `nodes_down` of them down, serve the pinned `share` of the users without any burst.
+
+    Returns (no pod ever waited, share of schedulable cpu on the fullest node in the middle of the peak hour).
+    """
+    trace = trace_from_demand(demand, Streams(0), DemandRules(pinned_share=share, only_home="private"))
+    pool = NodePool("private", "private", "baremetal", shape, nodes, nodes, private=True)
+    config = EngineConfig(kubernetes_version=kubernetes_version, ties="lowest", nodes_down=nodes_down)
+    simulation = prepare(trace, Fleet((pool,)), config, Streams(0))
+    peak = int(np.argmax(trace.asked_cpu_ms()))
+    simulation.env.run(until=peak * MS_PER_H + MS_PER_H // 2)
+    free = simulation.state.free_cpu
+    packing = float(np.max(1.0 - free[free >= 0] / shape.schedulable_cpu_m, initial=0.0))
+    simulation.env.run(until=trace.hours * MS_PER_H)
+    wait = simulation.recorder.result(demand.horizon, simulation.order).wait_ms
+    return bool(np.all(wait == 0)), packing

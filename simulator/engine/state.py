@@ -1,0 +1,241 @@
+"""State: a cluster and its pods as flat arrays, and the few calls that move them.
+
+One object owns every array and the table of their addresses; the kernels see nothing else. Pools are kept in order of
+priority (ties in the fleet's order), each with a fixed range of slots: a slot is a place where a node may stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import Problem, ScenarioError
+from models.fleet import Fleet, NodePool
+from models.node import NodeShape
+from models.units import MS_PER_H
+from simulator.engine import kernels, placement_kernels
+from simulator.engine.bound_kernels import advance_bound, join_bound, leave_bound
+from simulator.engine.control_kernels import idle_nodes, nodes_worth
+from simulator.engine.policies import Policy
+from simulator.engine.trace import CLASSES, PodShape, Trace
+
+ARRAYS = tuple(
+    "clock setup rules arrival shape duration departure placed wait queue_next queue_order late_end heap "
+    "free_cpu free_memory free_pods free_extended without pool_of last_departure pool_cpu pool_memory pool_first pool_end "
+    "tier shape_cpu shape_memory shape_extended shape_axis shape_rank shape_flags shape_class head tail "
+    "count area starts hour_cpu hour_memory hour_pods tree levels".split()
+)
+NEVER_FITS = 2**30
+ROW = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where pools and extended resources stand in the arrays. `first[q] .. first[q + 1]` are the slots of pool q."""
+
+    pools: tuple[NodePool, ...]
+    first: tuple[int, ...]
+    axes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fleet: Fleet, trace: Trace) -> Layout:
+        """Order pools by priority; raise ScenarioError for a fleet the key of a node cannot hold."""
+        pools = tuple(sorted(fleet.pools, key=lambda pool: -pool.priority))
+        first = tuple(np.cumsum([0, *(pool.max_nodes for pool in pools)]).tolist())
+        axes = tuple(sorted({shape.extended for shape in trace.shapes if shape.extended}))
+        if first[-1] > placement_kernels.SLOT_MASK:
+            found = f"{first[-1]} nodes"
+            raise ScenarioError(Problem("fleet", found, f"simulate at most {placement_kernels.SLOT_MASK} nodes in one cluster"))
+        if len({pool.priority for pool in pools}) > placement_kernels.MAX_TIER + 1:
+            raise ScenarioError(Problem("fleet", "too many priorities of pools", f"use at most {placement_kernels.MAX_TIER + 1}"))
+        return cls(pools, first, axes)
+
+    @property
+    def slots(self) -> int:
+        """Number of slots."""
+        return self.first[-1]
+
+
+def eligible(pod: PodShape, pool: NodePool) -> bool:
+    """Whether a pod may ever run in a pool: its side, its extended resource, the pool's taints and an empty node's room.
+
+    A NoSchedule or NoExecute taint is tolerated when its key is the extended resource the pod asks for, as the
+    ExtendedResourceToleration admission plug-in arranges.
+    """
+    if (pod.home == "private" and not pool.private) or (pod.home == "burst" and pool.private):
+        return False
+    repelled = [t for t in pool.taints if t.rpartition(":")[2] in ("NoSchedule", "NoExecute")]
+    if any(taint.split("=")[0].split(":")[0] != pod.extended for taint in repelled):
+        return False
+    shape = pool.shape
+    if pod.extended and shape.extended.get(pod.extended, 0) < pod.extended_count:
+        return False
+    return pod.cpu_m <= shape.schedulable_cpu_m and pod.memory_mib <= shape.schedulable_memory_mib and shape.schedulable_pods > 0
+
+
+def uses_tree(slots: int, shapes: int) -> bool:
+    """Measured switch between the scan (cost per node) and the tree (cost per shape): tree above 7.5 shapes + 90 nodes."""
+    return slots > 7.5 * padded(shapes) + 90
+
+
+def padded(shapes: int) -> int:
+    """Shapes rounded up to whole vector rows."""
+    return -(-max(shapes, 1) // ROW) * ROW
+
+
+class State:
+    """Arrays of one run. `tree` and `lowest_ties` choose the engine and the tie rule; neither changes what is exact."""
+
+    def __init__(
+        self, trace: Trace, fleet: Fleet, policy: Policy, kubernetes_version: str, *, tie_seed: int, tree: bool | None = None
+    ) -> None:
+        self.trace, self.layout = trace, Layout.of(fleet, trace)
+        shapes, slots = padded(len(trace.shapes)), max(self.layout.slots, 1)
+        by_tree = uses_tree(slots, len(trace.shapes)) if tree is None else tree
+        self.__dict__.update(self._pods())
+        self.__dict__.update(self._nodes(slots, by_tree, shapes))
+        self.__dict__.update(self._shapes(shapes))
+        self.__dict__.update(self._counters(shapes, trace.hours))
+        self.clock: NDArray[np.int64] = np.zeros(kernels.CLOCK, np.int64)
+        self.setup = np.array([trace.shift, int(by_tree), MS_PER_H, tie_seed, len(CLASSES)], np.int64)
+        self.rules = policy.rules(kubernetes_version)
+        self._bind()
+
+    def _bind(self) -> None:
+        self.arrays: list[NDArray[Any]] = [np.ascontiguousarray(getattr(self, name)) for name in ARRAYS]
+        for name, array in zip(ARRAYS, self.arrays, strict=True):
+            setattr(self, name, array)
+        self._table = np.array([[a.ctypes.data, a.size] for a in self.arrays], np.int64).ravel()
+
+    def _pods(self) -> dict[str, NDArray[Any]]:
+        t, n = self.trace, self.trace.pods
+        return {
+            "arrival": t.arrival_ms,
+            "shape": t.shape,
+            "duration": t.duration_ms,
+            "departure": t.departure,
+            "placed": np.full(n, kernels.ABSENT, np.int32),
+            "wait": np.zeros(n, np.int64),
+            "queue_next": np.empty(n, np.int32),
+            "queue_order": np.empty(n, np.int32),
+            "late_end": np.empty(n, np.int64),
+            "heap": np.empty(2 * n + 1, np.int64),
+        }
+
+    def _nodes(self, slots: int, by_tree: bool, shapes: int) -> dict[str, NDArray[Any]]:
+        pools, first = self.layout.pools, self.layout.first
+        pool_of = np.repeat(np.arange(len(pools)), np.diff(first)).astype(np.int32)
+        levels = _levels(slots) if by_tree else np.zeros(0, np.int64)
+        rows = int(levels[-2] + levels[-1] + 7) // 8 * 8 if by_tree else 0
+        return {
+            "free_cpu": np.full(slots, -1, np.int32),
+            "free_memory": np.full(slots, -1, np.int32),
+            "free_pods": np.zeros(slots, np.int32),
+            "free_extended": np.zeros(slots * len(self.layout.axes), np.int32),
+            "without": np.full(slots, 100, np.int32),
+            "pool_of": np.resize(pool_of, slots),
+            "last_departure": np.zeros(slots, np.int64),
+            "pool_cpu": np.array([p.shape.schedulable_cpu_m for p in pools], np.float64),
+            "pool_memory": np.array([p.shape.schedulable_memory_mib for p in pools], np.float64),
+            "pool_first": np.array(first[:-1], np.int64),
+            "pool_end": np.array(first[:-1], np.int64),
+            "tree": np.zeros(rows * shapes, np.uint16),
+            "levels": levels,
+        }
+
+    def _shapes(self, size: int) -> dict[str, NDArray[Any]]:
+        pods, pools = self.trace.shapes, self.layout.pools
+        ranks = {priority: rank for rank, priority in enumerate(sorted({pool.priority for pool in pools}))}
+        tier = np.full((len(pools), size), -1, np.int32)
+        flags = np.zeros(size, np.int32)
+        for s, pod in enumerate(pods):
+            for q, pool in enumerate(pools):
+                if eligible(pod, pool):
+                    tier[q, s] = ranks[pool.priority]
+                    if pool.max_nodes > pool.nodes:
+                        flags[s] |= kernels.HELPABLE
+            if pod.fixed_end:
+                flags[s] |= kernels.FIXED_END
+
+        def column(values: list[int], filler: int) -> NDArray[np.int32]:
+            return np.array(values + [filler] * (size - len(values)), np.int32)
+
+        return {
+            "tier": tier.ravel(),
+            "shape_cpu": column([p.cpu_m for p in pods], NEVER_FITS),
+            "shape_memory": column([p.memory_mib for p in pods], NEVER_FITS),
+            "shape_extended": column([p.extended_count if p.extended else 0 for p in pods], 0),
+            "shape_axis": column([self.layout.axes.index(p.extended) if p.extended else 0 for p in pods], 0),
+            "shape_rank": column([p.priority for p in pods], 0),
+            "shape_flags": flags,
+            "shape_class": column([CLASSES.index(p.workload_class) for p in pods], 0),
+            "head": np.full(size, -1, np.int64),
+            "tail": np.full(size, -1, np.int64),
+        }
+
+    def _counters(self, shapes: int, hours: int) -> dict[str, NDArray[Any]]:
+        places = len(self.layout.pools) + 1
+        hourly = (hours + 1) * places * len(CLASSES)
+        zeros: Callable[[int], NDArray[np.int64]] = lambda n: np.zeros(n, np.int64)  # noqa: E731
+        return {
+            "count": zeros(places * shapes),
+            "area": zeros(places * shapes),
+            "starts": zeros((places - 1) * shapes),
+            "hour_cpu": zeros(hourly),
+            "hour_memory": zeros(hourly),
+            "hour_pods": zeros(hourly),
+        }
+
+    def advance(self, until: int, watch: bool) -> int:
+        """Run pods to `until`; see `kernels.advance`."""
+        return int(advance_bound(self._table, until, watch))
+
+    def join(self, slot: int, now: int, node: NodeShape) -> None:
+        """A node stands at `slot` from `now`."""
+        extended = np.array([node.extended.get(axis, 0) for axis in self.layout.axes], np.int32)
+        room = (np.int32(node.schedulable_cpu_m), np.int32(node.schedulable_memory_mib), np.int32(node.schedulable_pods))
+        join_bound(self._table, slot, now, *room, extended)
+
+    def leave(self, slot: int, now: int) -> int:
+        """The node at `slot` is gone; returns how many pods lost it."""
+        return int(leave_bound(self._table, slot, now))
+
+    def waiting(self) -> NDArray[np.int64]:
+        """Pods that wait, by shape: int64 [padded shapes], a copy."""
+        shapes = self.shape_cpu.size
+        return np.array(self.count[-shapes:])
+
+    def worth(self, q: int, left: NDArray[np.int64], coming: int, allowed: int) -> int:
+        """New nodes of pool q for what is `left` waiting; see `nodes_worth`."""
+        node = self.layout.pools[q].shape
+        room = (node.schedulable_cpu_m, node.schedulable_memory_mib, node.schedulable_pods)
+        return int(
+            nodes_worth(left, q, *room, coming, allowed, self.tier, self.shape_cpu, self.shape_memory, self.shape_flags, self.by_size)
+        )
+
+    @property
+    def by_size(self) -> NDArray[np.int64]:
+        """Shapes by falling share of the first pool's node, ties by number: the order of first-fit decreasing."""
+        share = np.maximum(self.shape_cpu / self.pool_cpu[-1], self.shape_memory / self.pool_memory[-1])
+        return np.argsort(-share[: len(self.trace.shapes)], kind="stable").astype(np.int64)
+
+    def idle(self, q: int, now: int, idle_ms: int, out: NDArray[np.int64]) -> tuple[int, int]:
+        """Slots of pool q empty for `idle_ms`, into `out`; how many, and when the next one expires."""
+        first, end, pods = int(self.pool_first[q]), int(self.pool_end[q]), self.layout.pools[q].shape.schedulable_pods
+        found, following = idle_nodes(now, idle_ms, first, end, pods, self.free_pods, self.last_departure, out)
+        return int(found), int(following)
+
+
+def _levels(slots: int) -> NDArray[np.int64]:
+    """(offset, size) of every level of the max-tree, leaves first, each padded to whole groups of eight."""
+    levels, offset, size = [], 0, slots
+    while True:
+        levels += [offset, size]
+        offset += -(-size // 8) * 8
+        if size == 1:
+            return np.array(levels, np.int64)
+        size = -(-size // 8)

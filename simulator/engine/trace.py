@@ -1,0 +1,212 @@
+"""Trace: every pod of a run as arrays, made from a Demand's replicas or given directly, shared by all replications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.demand import Demand
+from models.errors import MetricsError, Problem
+from models.units import MS_PER_H
+from models.workload import Workload, WorkloadClass
+from simulator.engine.trace_kernels import asked_by_hour, newest_first
+from simulator.streams import Streams
+
+Home = Literal["any", "private", "burst"]
+CLASSES: tuple[WorkloadClass, ...] = ("service", "batch", "ml")
+MAX_SHAPES = 2**16 - 1
+
+
+@dataclass(frozen=True)
+class PodShape:
+    """What the scheduler sees of a pod; pods of one shape share a queue. Millicores, MiB.
+
+    `fixed_end`: a replica that ends when its Deployment says so, wherever it waited; otherwise a job that runs for its
+    duration from the moment it starts. `home` limits the zones: users pinned to one side never cross.
+    """
+
+    cpu_m: int
+    memory_mib: int
+    extended: str = ""
+    extended_count: int = 0
+    priority: int = 0
+    workload_class: WorkloadClass = "service"
+    home: Home = "any"
+    fixed_end: bool = False
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Pods in order of arrival; times in integer milliseconds since the horizon's start.
+
+    arrival_ms  : int64 [pods]   sorted
+    duration_ms : int64 [pods]   at least 1
+    shape       : uint16 [pods]  index into `shapes`
+    departure   : int64 [pods]   sorted keys `(arrival + duration) << shift | pod`
+    """
+
+    shapes: tuple[PodShape, ...]
+    hours: int
+    arrival_ms: NDArray[np.int64]
+    duration_ms: NDArray[np.int64]
+    shape: NDArray[np.uint16]
+    departure: NDArray[np.int64]
+    shift: int
+
+    @property
+    def pods(self) -> int:
+        """Number of pods."""
+        return int(self.arrival_ms.size)
+
+    def save(self, folder: Path) -> Path:
+        """Write the arrays as .npy files that replications map into memory."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("arrival_ms", "duration_ms", "shape", "departure"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        return folder
+
+    def without_arrays(self) -> Trace:
+        """The same trace with empty arrays: what travels to a process that maps the saved ones."""
+        none = np.zeros(0, dtype=np.int64)
+        return replace(self, arrival_ms=none, duration_ms=none, shape=none.astype(np.uint16), departure=none)
+
+    def mapped(self, folder: Path) -> Trace:
+        """The trace whose arrays lie in `folder`, one physical copy for every process."""
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("arrival_ms", "duration_ms", "shape", "departure")}
+        return replace(self, **arrays)
+
+    def asked_cpu_ms(self) -> NDArray[np.int64]:
+        """Millicore-milliseconds asked for in every hour if nothing waited: int64 [hours]."""
+        out = np.zeros(self.hours, dtype=np.int64)
+        amount = np.array([s.cpu_m for s in self.shapes], dtype=np.int64)
+        asked_by_hour(self.arrival_ms, self.arrival_ms + self.duration_ms, self.shape, amount, MS_PER_H, out)
+        return out
+
+
+def trace_of(
+    shapes: Sequence[PodShape],
+    hours: int,
+    arrival_ms: NDArray[np.int64],
+    duration_ms: NDArray[np.int64],
+    shape: NDArray[np.integer],
+) -> Trace:
+    """Check, sort by arrival (stable) and precompute departures.
+
+    Raises MetricsError when a time is negative or a duration is not positive, ValueError when keys do not fit 62 bits.
+    """
+    arrival, duration = np.asarray(arrival_ms, np.int64), np.asarray(duration_ms, np.int64)
+    problems = []
+    if arrival.size and int(arrival.min()) < 0:
+        problems.append(Problem(f"pod {int(arrival.argmin())}", "a negative arrival time", "count time from the horizon's start"))
+    if duration.size and int(duration.min()) < 1:
+        problems.append(Problem(f"pod {int(duration.argmin())}", f"duration {int(duration.min())} ms", "give every pod at least 1 ms"))
+    problems += _shape_problems(shapes)
+    if problems:
+        raise MetricsError(problems)
+    if arrival.size and not bool(np.all(arrival[1:] >= arrival[:-1])):
+        order = np.argsort(arrival, kind="stable")
+        arrival, duration, shape = arrival[order], duration[order], np.asarray(shape)[order]
+    shift = max(int(arrival.size - 1).bit_length(), 1)
+    latest = max(int((arrival + duration).max(initial=0)), hours * MS_PER_H)
+    if latest.bit_length() + shift > 61:
+        raise ValueError(f"{arrival.size} pods over {latest} ms do not fit the 62-bit event key; simulate a shorter horizon")
+    departure = ((arrival + duration) << shift) | np.arange(arrival.size, dtype=np.int64)
+    departure.sort()
+    return Trace(tuple(shapes), hours, arrival, duration, np.asarray(shape, np.uint16), departure, shift)
+
+
+def _shape_problems(shapes: Sequence[PodShape]) -> list[Problem]:
+    problems = [
+        Problem(f"pod shape {s}", "no cpu or no memory request", "give the pod both requests: the scheduler scores by them")
+        for s in shapes
+        if s.cpu_m <= 0 or s.memory_mib <= 0
+    ]
+    if len(shapes) > MAX_SHAPES:
+        problems.append(Problem("pod shapes", f"{len(shapes)} different shapes", f"round requests until at most {MAX_SHAPES} are left"))
+    return problems
+
+
+@dataclass(frozen=True)
+class DemandRules:
+    """How replicas become pods. `pinned_share`: part of every Deployment whose users are homed privately, None = free.
+
+    With `jitter`, growth and shrinkage of an hour are spread over it by the stream "trace"; else they happen at once.
+    """
+
+    pinned_share: float | None = None
+    jitter: bool = False
+    only_home: Home = "any"
+    hours: int | None = None
+    homes: Mapping[str, Home] = field(default_factory=dict)
+
+
+def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | None = None) -> Trace:
+    """Pods of every Workload of `demand`.
+
+    Services and ml: one pod per replica, newest first to go. Batch: `replicas[h]` jobs of one hour arrive in hour h.
+    """
+    rules = rules or DemandRules()
+    if not demand.workloads:
+        raise MetricsError(Problem("demand", "no workloads", "the simulation needs pod requests; a bill alone has none"))
+    hours = min(rules.hours or demand.horizon.hours, demand.horizon.hours)
+    rng = streams("trace")
+    index: dict[PodShape, int] = {}
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
+    for workload in demand.workloads:
+        for home, replicas in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
+            pod = _pod_shape(workload, home)
+            starts, ends = _lives(workload, replicas, rng, rules.jitter)
+            parts.append((starts, ends - starts, index.setdefault(pod, len(index))))
+    arrival = np.concatenate([p[0] for p in parts])
+    duration = np.concatenate([p[1] for p in parts])
+    shape = np.concatenate([np.full(p[0].size, p[2], np.uint16) for p in parts])
+    return trace_of(tuple(index), hours, arrival, duration, shape)
+
+
+def _homes(workload: Workload, replicas: NDArray[np.int64], rules: DemandRules) -> list[tuple[Home, NDArray[np.int64]]]:
+    """The parts of a Deployment by where they may run."""
+    if rules.pinned_share is None:
+        return [("any" if workload.may_burst else "private", replicas)]
+    private = np.rint(replicas * rules.pinned_share).astype(np.int64)
+    parts: list[tuple[Home, NDArray[np.int64]]] = [("private", private), ("burst", replicas - private)]
+    return [part for part in parts if rules.only_home in ("any", part[0])]
+
+
+def _pod_shape(workload: Workload, home: Home) -> PodShape:
+    if len(workload.extended) > 1:
+        found = f"{len(workload.extended)} extended resources"
+        raise MetricsError(Problem(f"workload {workload.name}", found, "split it: the engine schedules one kind per pod"))
+    extended, amount = next(iter(workload.extended.items()), ("", 0))
+    return PodShape(
+        cpu_m=workload.cpu_m,
+        memory_mib=workload.memory_mib,
+        extended=extended,
+        extended_count=amount,
+        priority=workload.priority,
+        workload_class=workload.workload_class,
+        home=home,
+        fixed_end=workload.workload_class != "batch",
+    )
+
+
+def _lives(
+    workload: Workload, replicas: NDArray[np.int64], rng: np.random.Generator, jitter: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and end of every pod in milliseconds."""
+    if workload.workload_class == "batch":
+        starts = np.repeat(np.arange(replicas.size, dtype=np.int64), np.maximum(replicas, 0)) * MS_PER_H
+        starts = np.sort(starts + rng.integers(0, MS_PER_H, starts.size))
+        return starts, starts + MS_PER_H
+    grown = int(np.maximum(np.diff(replicas, prepend=0), 0).sum())
+    first, last = np.zeros(grown, np.int64), np.zeros(grown, np.int64)
+    newest_first(replicas, first, last, np.zeros(int(replicas.max(initial=0)) + 1, np.int64))
+    starts, ends = first * MS_PER_H, last * MS_PER_H
+    if jitter:
+        starts = starts + rng.integers(0, MS_PER_H // 2, grown)
+        ends = ends + rng.integers(0, MS_PER_H // 2, grown)
+    return starts, ends
