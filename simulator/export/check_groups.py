@@ -36,7 +36,7 @@ def check(documents: Sequence[Mapping[str, Any]], plan: BuildPlan | None) -> Ite
     yield from _mix(documents)
 
 
-def annotations(document: Mapping[str, Any]) -> Mapping[str, str]:
+def annotations_of(document: Mapping[str, Any]) -> Mapping[str, str]:
     """The document's annotations, empty when there are none."""
     found = document["metadata"].get("annotations") or {}
     return found if isinstance(found, Mapping) else {}
@@ -51,7 +51,7 @@ def place(document: Mapping[str, Any], path: str) -> str:
 
 def bounds(document: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The two size annotations."""
-    found = annotations(document)
+    found = annotations_of(document)
     return found.get(SIZE.format("min")), found.get(SIZE.format("max"))
 
 
@@ -66,7 +66,7 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Problem]:
         if "replicas" in spec:
             mend = "leave it out: the autoscaler owns it, and every apply would reset it"
             yield Problem(place(document, "spec.replicas"), f"{spec['replicas']} beside size annotations", mend)
-    manager = annotations(document).get(MANAGED_BY)
+    manager = annotations_of(document).get(MANAGED_BY)
     if manager is not None:
         if manager != "external-autoscaler":
             yield Problem(place(document, MANAGED_BY), repr(manager), "external-autoscaler is the only value that is honoured")
@@ -75,7 +75,7 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _capacities(document: Mapping[str, Any]) -> Iterator[Problem]:
-    found = annotations(document)
+    found = annotations_of(document)
     for key in ("cpu", "memory", "maxPods", "gpu-count", "ephemeral-disk"):
         value = found.get(CAPACITY + key)
         if value is not None and not _is_quantity(value):
@@ -113,7 +113,7 @@ def _said_twice(document: Mapping[str, Any], templates: Mapping[tuple[str, str],
     template = templates.get((reference.get("kind", ""), reference.get("name", "")))
     if template is None or template["kind"] != "KubeadmConfigTemplate":
         return
-    kubelet, found = kubelet_arguments(template), annotations(document)
+    kubelet, found = kubelet_arguments(template), annotations_of(document)
     if CAPACITY + "cpu" not in found:
         return
     for key, argument in (("labels", "node-labels"), ("taints", "register-with-taints"), ("maxPods", "max-pods")):
@@ -138,7 +138,7 @@ def _as_planned(document: Mapping[str, Any], plan: BuildPlan) -> Iterator[Proble
     if pool is None:
         yield Problem(place(document, "metadata.name"), "no pool of this name", "export again from the plan")
         return
-    found = annotations(document)
+    found = annotations_of(document)
     if CAPACITY + "cpu" not in found:
         return
     expected = {
@@ -178,7 +178,9 @@ def _node_pool(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _mix(documents: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     pools = [d for d in documents if d["kind"] == "NodePool"]
-    scaled = [d for d in documents if d["kind"] in ("MachineDeployment", "MachinePool") and (bounds(d)[0] or MANAGED_BY in annotations(d))]
+    scaled = [
+        d for d in documents if d["kind"] in ("MachineDeployment", "MachinePool") and (bounds(d)[0] or MANAGED_BY in annotations_of(d))
+    ]
     if pools and scaled:
         found = f"NodePool {pools[0]['metadata']['name']} beside {scaled[0]['kind']} {scaled[0]['metadata']['name']} with an autoscaler"
         yield Problem("burst mode", found, "two autoscalers that see the same pods both buy nodes: keep one mode")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from models.errors import Problem
-from simulator.export.check_groups import MANAGED_BY, annotations, bounds, place
+from simulator.export.check_groups import MANAGED_BY, annotations_of, bounds, place
 
 CONFIG_MAP = "cluster-autoscaler-priority-expander"
 KEY = "priorities"
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As the parent, after looking for repeated keys."""
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"priority {key} appears twice", node.start_mark)
@@ -103,7 +103,7 @@ def _groups(document: Mapping[str, Any], documents: Sequence[Mapping[str, Any]],
         if priority is None or priority == lowest:
             mend = "add a pattern for it: a group that matches nothing is passed over, or bought at random when none matches"
             yield Problem(place(document, f"data.{KEY}"), f"no pattern of its own for {name}", mend)
-        elif MANAGED_BY in annotations(group):
+        elif MANAGED_BY in annotations_of(group):
             burst.append((priority, name))
         elif bounds(group)[0] is not None:
             private.append((priority, name))
