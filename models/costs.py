@@ -5,6 +5,7 @@ Rates are per period, costs are positive, and no function here knows a currency.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,12 +77,27 @@ def internal_rate(flows: Sequence[float] | NDArray[np.float64]) -> float | Unkno
     values = np.trim_zeros(np.asarray(flows, dtype=np.float64))
     if values.size < 2 or np.all(values >= 0) or np.all(values <= 0):
         return Unknown("the cash flow never changes sign")
-    roots = np.roots(values[::-1])
-    discount = roots[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)].real
-    rates = np.unique(np.round(1.0 / discount - 1.0, 12))
-    if rates.size != 1:
-        return Unknown(f"{rates.size} rates make the present value zero")
-    return float(rates[0])
+    growth = np.linspace(_LEAST_GROWTH, _MOST_GROWTH, _GRID)
+    signs = np.sign([_value_at(values, x) for x in growth])
+    turns = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
+    turns = turns[(signs[turns] != 0)]  # a root on a grid point counts once, with the interval that ends there
+    if turns.size != 1:
+        return Unknown(f"{turns.size} rates make the present value zero")
+    low, high = float(growth[turns[0]]), float(growth[turns[0] + 1])
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        if np.sign(_value_at(values, middle)) == signs[turns[0]]:
+            low = middle
+        else:
+            high = middle
+    return math.expm1(0.5 * (low + high))
+
+
+_LEAST_GROWTH, _MOST_GROWTH, _GRID = math.log(0.02), math.log(20.0), 6001  # rates from -98 % to +1,900 % a period
+
+
+def _value_at(values: NDArray[np.float64], log_growth: float) -> float:
+    return float(np.dot(values, np.exp(-log_growth * np.arange(values.size))))
 
 
 def payback_periods(flows: Sequence[float] | NDArray[np.float64]) -> float | Unknown:

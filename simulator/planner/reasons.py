@@ -70,10 +70,10 @@ def _differ(case: Case, advice: Advice) -> str:
     plain, staffed, marginal = advice.views
     off = case.scenario.aws.commitment_discount_share
     return (
-        f"A server costs {usd(marginal.usd_per_node_year)} a year at the margin, {usd(plain.usd_per_node_year)} on average without "
-        f"staff and {usd(staffed.usd_per_node_year)} with it, so against AWS at {off:.0%} off {marginal.best_nodes}, {plain.best_nodes} and "
-        f"{staffed.best_nodes} nodes cost least; against list price {marginal.on_demand_nodes}, {plain.on_demand_nodes} and "
-        f"{staffed.on_demand_nodes}."
+        f"A server costs {usd(marginal.usd_per_node_year)} a year at the margin, {usd(plain.usd_per_node_year)} on average "
+        f"without staff and {usd(staffed.usd_per_node_year)} with it; against AWS at {off:.0%} off, {marginal.best_nodes}, "
+        f"{plain.best_nodes} and {staffed.best_nodes} nodes cost least, and against list price {marginal.on_demand_nodes}, "
+        f"{plain.on_demand_nodes} and {staffed.on_demand_nodes}."
     )
 
 

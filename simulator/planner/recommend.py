@@ -34,7 +34,7 @@ def recommend(case: Case) -> Advice:
         views=views,
         screening=screening,
         working=working,
-        steps=build_steps(case, _by_zone),
+        steps=build_steps(case, nodes_by_zone),
         limits=limits,
         reasons=(),
         unverified=case.unverified(),
@@ -101,9 +101,15 @@ def find_limits(case: Case, screening: Screening, working: int) -> tuple[Limit, 
     return tuple(limits)
 
 
-def _by_zone(case: Case) -> Mapping[str, int]:
+def nodes_by_zone(case: Case) -> Mapping[str, int]:
+    """Nodes to own by zone for the demand as it stands; the short form of `recommend`, for sweeps."""
     screening = screen(case)
     return screening.by_zone(working_nodes(case, screening))
+
+
+def nodes_at_arrival(case: Case) -> Mapping[str, int]:
+    """Nodes to order now: for the demand of the day they arrive."""
+    return nodes_by_zone(grown(case, lead_days(case)))
 
 
 def _alternatives(half: Readings, views: tuple[CostView, ...], screening: Screening) -> dict[str, int]:
