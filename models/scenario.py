@@ -34,6 +34,10 @@ class DemandPart(Part):
     growth_share_per_year: float = Field(0.0, ge=-0.9, le=10.0, description="yearly growth of demand")
     history: Literal["requests", "bill"] = Field("requests", description="which view rebuilds demand: cluster requests or the bill alone")
     build_share: Share = Field(0.5, description="the share behind the three readings of 'half'")
+    forecast_weeks: int = Field(52, ge=1, le=260, description="how far the forecast looks ahead")
+    cpu_quantile: Share = Field(0.95, description="right-sizing: quantile of CPU use per pod, services and ml")
+    batch_cpu_quantile: Share = Field(0.75, description="right-sizing: the same for batch")
+    memory_headroom: float = Field(1.15, ge=1.0, le=3.0, description="right-sizing: request per largest memory use")
 
 
 class AwsPart(Part):
