@@ -106,21 +106,21 @@ def fill(free: Matrix, request: Vector, count: int) -> Vector:
     return np.asarray(np.clip(count - before, 0, holds), dtype=np.int64)
 
 
-def unhelped(free: Matrix, allowed: NDArray[np.bool_], requests: Matrix, queue: Vector, draws: NDArray[np.float64]) -> Vector:
-    """Pods of each kind that find no room when the queue is packed onto nodes in no particular order: int64 [kinds].
+def pack(free: Matrix, allowed: NDArray[np.bool_], requests: Matrix, queue: Vector, draws: NDArray[np.float64]) -> tuple[Vector, Matrix]:
+    """Pack a queue onto nodes in no particular order: pods of each kind that find no room int64 [kinds], and what stays free.
 
     free : int64 [nodes, axes]; allowed : bool [kinds, nodes]; queue : int64 [pods], kinds in the order they come;
     draws : float64 [pods] in [0, 1), which of the fitting nodes each pod takes. The real program walks Go maps here, so
-    its order of pods and of nodes is random; with one kind only, no order matters and none is used.
+    its order of pods and of nodes is random; with one kind only, how many fit depends on no order and none is drawn.
     """
-    left = np.zeros(len(requests), dtype=np.int64)
-    if queue.size == 0:
-        return left
-    if (queue == queue[0]).all():
+    left, free = np.zeros(len(requests), dtype=np.int64), free.copy()
+    if queue.size and (queue == queue[0]).all():
         kind = int(queue[0])
-        left[kind] = max(0, queue.size - int(capacity(free[allowed[kind]], requests[kind]).sum()))
-        return left
-    free = free.copy()
+        rows = np.flatnonzero(allowed[kind])
+        taken = fill(free[rows], requests[kind], queue.size)
+        free[rows] -= taken[:, None] * requests[kind]
+        left[kind] = queue.size - taken.sum()
+        return left, free
     for kind, draw in zip(queue.tolist(), draws.tolist(), strict=True):
         if not left[kind]:
             fits = np.flatnonzero(allowed[kind] & (free >= requests[kind]).all(axis=1))
@@ -128,4 +128,4 @@ def unhelped(free: Matrix, allowed: NDArray[np.bool_], requests: Matrix, queue: 
                 free[fits[int(draw * fits.size)]] -= requests[kind]
                 continue
         left[kind] += 1
-    return left
+    return left, free

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.binpacking import Kinds, Matrix, Vector, estimate, kind_key, unhelped
+from simulator.engine.binpacking import Kinds, Matrix, Vector, estimate, kind_key, pack
 from simulator.engine.expanders import Option, choose
 from simulator.engine.objects import CPU, MEMORY, PODS, Amounts, Node, Pod
 from simulator.streams import Streams
@@ -149,7 +149,7 @@ def grow(
     plans: list[Plan] = []
     while True:
         order = chance.permutation(queue)
-        left = unhelped(free, allowed, kinds.requests, order, chance.random(order.size))
+        left, _ = pack(free, allowed, kinds.requests, order, chance.random(order.size))
         plan = next_plan(groups, standing, len(free), kinds, left, settings, chance) if left.any() else None
         if plan is None:
             return Growth(tuple(plans), standing, _names(pending, kinds, left))

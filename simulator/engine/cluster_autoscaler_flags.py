@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from models.errors import InputError, Problem, UnknownName
-from models.units import cpu_m, duration_s, quantity
+from models.units import MS_PER_S, cpu_m, duration_s, quantity
 from simulator.engine.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.expanders import EXPANDERS
 from simulator.engine.objects import CPU, Amounts, Node, Taint
@@ -48,13 +48,14 @@ class ScaleDownSettings:
 
 @dataclass(frozen=True, slots=True)
 class GroupsFile:
-    """A parsed groups file; `label` is the node label whose value names a node's group."""
+    """A parsed groups file; `label` is the node label whose value names a node's group, `boot_ms` creation to ready where given."""
 
     groups: tuple[NodeGroup, ...]
     up: ScaleUpSettings
     down: ScaleDownSettings
     label: str
-    warnings: tuple[str, ...] = field(default=())
+    boot_ms: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
 
 
 _SECONDS = {
@@ -107,7 +108,8 @@ def read_groups(document: Mapping[str, Any], place: str, ignore: tuple[str, ...]
     groups = _groups(document.get("groups"), label, place, problems, warnings)
     if problems:
         raise InputError(problems)
-    return GroupsFile(groups, up, down, label, tuple(warnings))
+    boots = {str(name): round(duration_s(body["boot"]) * MS_PER_S) for name, body in document["groups"].items() if "boot" in body}
+    return GroupsFile(groups, up, down, label, boots, tuple(warnings))
 
 
 def amounts(mapping: Mapping[str, Any]) -> Amounts:
@@ -205,7 +207,7 @@ def _groups(raw: Any, label: str, place: str, problems: list[Problem], warnings:
 
 def _group(name: str, body: Any, label: str, place: str, problems: list[Problem], warnings: list[str]) -> NodeGroup | None:
     where = f"{place}: groups.{name}"
-    known = ("allocatable", "min", "max", "labels", "taints", "usd_per_h")
+    known = ("allocatable", "min", "max", "labels", "taints", "usd_per_h", "boot")
     if not isinstance(body, Mapping) or "allocatable" not in body or "max" not in body:
         problems.append(Problem(where, repr(body), "give allocatable and max"))
         return None
@@ -217,6 +219,7 @@ def _group(name: str, body: Any, label: str, place: str, problems: list[Problem]
         names = {field.name for field in fields(Taint)}
         taints = tuple(Taint(**{key: str(value) for key, value in taint.items() if key in names}) for taint in body.get("taints", ()))
         price = None if body.get("usd_per_h") is None else float(body["usd_per_h"])
+        duration_s(body.get("boot", 0))
         node = Node(name, amounts(body["allocatable"]), {label: name, **body.get("labels", {})}, taints)
         return NodeGroup(name, node, high, low, price)
     except (ValueError, TypeError, AttributeError) as error:

@@ -1,0 +1,316 @@
+"""A small cluster in motion for replays: nodes that boot and leave, ReplicaSets that follow a curve, a scheduler with back-off.
+
+Time is integer milliseconds of a simpy clock. The scheduler scores as kube-scheduler's default profile does and draws
+among the best nodes; a pod that finds no node waits 1 s, 2 s, ... 10 s before it is looked at again, and only after
+something changed (pkg/scheduler/backend/queue). Latencies of the control plane are those of the recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from models.units import MS_PER_S
+from simulator.engine.binpacking import Kinds
+from simulator.engine.objects import CPU, MEMORY, Node
+from simulator.engine.polling import Story
+from simulator.engine.replay_kernels import node_scores
+from simulator.engine.replica_sets import Candidate, victims
+from simulator.streams import Streams
+
+BACKOFF_MS = MS_PER_S
+BACKOFF_MAX_MS = 10 * MS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds of a control plane on two cores, seen in the recordings; each draw varies by `spread` around it."""
+
+    first_pod: int = 25
+    each_pod: int = 7
+    recreate: int = 60
+    node_each: int = 35
+    node_ready: int = 600
+    loop: int = 50
+    spread: float = 0.4
+
+
+@dataclass(slots=True)
+class RunningPod:
+    """One pod. `node` is a row of the world or -1; `attempts` counts failed looks of the scheduler."""
+
+    kind: int
+    created_ms: int
+    draw: float
+    order: float
+    node: int = -1
+    bound_ms: int = 0
+    attempts: int = 0
+    retry_ms: int = 0
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Rows:
+    """Nodes as growing arrays, one row each; rows are never reused.
+
+    allocatable, used : int64 [rows, axes]; scored : int64 [rows, 2]; counts : int64 [rows, kinds];
+    allowed : bool [rows, kinds]; preferred : int64 [rows, kinds]; zone : int64 [rows]; open, present : bool [rows]
+    """
+
+    allocatable: NDArray[np.int64]
+    used: NDArray[np.int64]
+    scored: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    allowed: NDArray[np.bool_]
+    preferred: NDArray[np.int64]
+    zone: NDArray[np.int64]
+    open: NDArray[np.bool_]
+    present: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, axes: int, kinds: int, rows: int = 64) -> Rows:
+        """Room for `rows` nodes."""
+        whole = [np.zeros((rows, width), dtype=np.int64) for width in (axes, axes, 2, kinds)]
+        flags = np.zeros(rows, dtype=np.bool_), np.zeros(rows, dtype=np.bool_)
+        likes = np.zeros((rows, kinds), dtype=np.bool_), np.zeros((rows, kinds), dtype=np.int64)
+        return cls(*whole, *likes, np.full(rows, -1, dtype=np.int64), *flags)
+
+    def room_for(self, row: int) -> None:
+        """Double every array when `row` lies outside."""
+        if row < len(self.open):
+            return
+        for name in self.__slots__:
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.full_like(old, -1) if name == "zone" else np.zeros_like(old)]))
+
+
+@dataclass(slots=True)
+class Machine:
+    """What is known of a row's node beside its numbers."""
+
+    node: Node
+    group: str
+    created_ms: int
+    key: float
+    pods: list[RunningPod] = field(default_factory=list)
+    ready_ms: int = -1
+    leaving: bool = False
+
+
+class World:
+    """Nodes and pods in motion on a simpy clock; an autoscaler hears of every change through `on_change`."""
+
+    def __init__(self, env: simpy.Environment, kinds: Kinds, streams: Streams, latencies: Latencies) -> None:
+        self.env, self.kinds, self.latencies = env, kinds, latencies
+        self.scored_requests = np.array([[pod.scored[CPU], pod.scored[MEMORY]] for pod in kinds.pods], dtype=np.int64)
+        self.rows = Rows.empty(len(kinds.axes), len(kinds.pods))
+        self.machines: list[Machine] = []
+        self.live: list[list[RunningPod]] = [[] for _ in kinds.pods]
+        self.creating = [0] * len(kinds.pods)
+        self.desired = [0] * len(kinds.pods)
+        self.waiting: list[RunningPod] = []
+        self.on_unschedulable: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
+        self._chance = streams("replay-cluster")
+        self._ties = streams("replay-scheduler-ties")
+        self._timing = streams("replay-latencies")
+        self._tick_ms = int(self._timing.integers(MS_PER_S))
+        self._zones: dict[str, int] = {}
+        self._retry_at = -1
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since the start."""
+        return int(self.env.now)
+
+    # -- nodes
+
+    def add_node(self, node: Node, group: str, zone: str = "") -> int:
+        """A node object appears; it takes pods once `make_ready` is called. Returns its row."""
+        row = len(self.machines)
+        self.rows.room_for(row)
+        rows = self.rows
+        rows.allocatable[row] = self.kinds.vector(node.allocatable)
+        rows.allowed[row] = self.kinds.allowed(node)
+        rows.preferred[row] = [sum(term.weight for term in pod.preferred if term.term.matches(node)) for pod in self.kinds.pods]
+        rows.zone[row] = self._zones.setdefault(zone, len(self._zones)) if zone else -1
+        rows.present[row] = True
+        self.machines.append(Machine(node, group, self.now, float(self._chance.random())))
+        self._note()
+        self.wake()
+        return row
+
+    def make_ready(self, row: int) -> None:
+        """The node is ready and untainted."""
+        if self.rows.present[row]:
+            self.machines[row].ready_ms = self.now
+            self.rows.open[row] = not self.machines[row].leaving
+            self._note()
+            self.wake()
+
+    def cordon(self, row: int) -> None:
+        """The node takes no new pods: it is about to be deleted."""
+        self.machines[row].leaving = True
+        self.rows.open[row] = False
+        self._note()
+
+    def uncordon(self, row: int) -> None:
+        """The node is kept after all."""
+        self.machines[row].leaving = False
+        self.rows.open[row] = self.machines[row].ready_ms >= 0
+        self._note()
+        self.wake()
+
+    def evict(self, row: int) -> None:
+        """Every pod of the node goes; the ReplicaSets make new ones."""
+        pods = list(self.machines[row].pods)
+        for pod in pods:
+            self.delete_pod(pod)
+        for kind in sorted({pod.kind for pod in pods}):
+            self.env.process(self._reconcile(kind, self.jitter(self.latencies.recreate)))
+
+    def remove_node(self, row: int) -> None:
+        """The node object goes, with what still runs on it."""
+        self.evict(row)
+        self.rows.present[row] = self.rows.open[row] = False
+        self._note()
+
+    def group_rows(self, group: str) -> NDArray[np.int64]:
+        """Rows of the nodes of `group` that exist."""
+        return np.array([row for row in self.present() if self.machines[row].group == group], dtype=np.int64)
+
+    def present(self) -> list[int]:
+        """Rows of the nodes that exist."""
+        return [int(row) for row in np.flatnonzero(self.rows.present[: len(self.machines)])]
+
+    def free(self) -> NDArray[np.int64]:
+        """int64 [rows, axes] of every row ever made."""
+        size = len(self.machines)
+        return np.asarray(self.rows.allocatable[:size] - self.rows.used[:size], dtype=np.int64)
+
+    # -- pods
+
+    def follow(self, kind: int, replicas: int) -> None:
+        """The Deployment of `kind` now wants `replicas` pods."""
+        self.desired[kind] = replicas
+        self.env.process(self._reconcile(kind, self.jitter(self.latencies.first_pod)))
+
+    def delete_pod(self, pod: RunningPod) -> None:
+        """The pod is gone at once and its room is free."""
+        pod.gone = True
+        self.live[pod.kind].remove(pod)
+        if pod.node >= 0:
+            self._account(pod, -1)
+            self.machines[pod.node].pods.remove(pod)
+            self.wake()
+        else:
+            self.waiting.remove(pod)
+        self._note()
+
+    def bound_pods(self) -> int:
+        """Pods that have a node."""
+        return sum(len(pods) for pods in self.live) - len(self.waiting)
+
+    def jitter(self, milliseconds: int) -> int:
+        """`milliseconds`, more or less."""
+        spread = self.latencies.spread
+        return max(1, round(milliseconds * (1.0 - spread + 2.0 * spread * float(self._timing.random()))))
+
+    def _reconcile(self, kind: int, delay_ms: int) -> Story:
+        """The ReplicaSet controller looks once: makes what is missing, one pod after the other, or deletes what is too much."""
+        yield self.env.timeout(delay_ms)
+        missing = self.desired[kind] - len(self.live[kind]) - self.creating[kind]
+        if missing < 0:
+            self._shrink(kind, -missing)
+        self.creating[kind] += max(missing, 0)
+        for _ in range(missing):
+            if self.creating[kind] + len(self.live[kind]) > self.desired[kind]:
+                self.creating[kind] -= 1
+                continue
+            self.creating[kind] -= 1
+            pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
+            self.live[kind].append(pod)
+            self.waiting.append(pod)
+            self._try([pod])
+            self._note()
+            yield self.env.timeout(self.jitter(self.latencies.each_pod))
+
+    def _shrink(self, kind: int, count: int) -> None:
+        now, pods = self.now, self.live[kind]
+        draws = self._chance.random(len(pods))
+        ranked = [
+            Candidate(pod.node, pod.node >= 0, pod.node >= 0, 0, now - pod.bound_ms, now - pod.created_ms, float(draw))
+            for pod, draw in zip(pods, draws, strict=True)
+        ]
+        for pod in [pods[at] for at in victims(ranked, count)]:
+            self.delete_pod(pod)
+
+    # -- scheduler
+
+    def wake(self) -> None:
+        """Something changed: waiting pods are looked at again, now or when their back-off ends."""
+        now = self.now
+        due = [pod for pod in self.waiting if pod.attempts and pod.retry_ms <= now]
+        if due:
+            self._try(due)
+        later = [pod.retry_ms for pod in self.waiting if pod.attempts and pod.retry_ms > now]
+        if later:
+            at = min(later)
+            at += (self._tick_ms - at) % MS_PER_S
+            if self._retry_at <= now or at < self._retry_at:
+                self._retry_at = at
+                self.env.process(self._retry(at))
+
+    def _retry(self, at_ms: int) -> Story:
+        """The back-off queue is flushed."""
+        yield self.env.timeout(at_ms - self.now)
+        if self._retry_at == at_ms:
+            self.wake()
+
+    def _try(self, pods: list[RunningPod]) -> None:
+        """One scheduling attempt for each pod, in order."""
+        hopeless: set[int] = set()
+        for pod in pods:
+            if pod.kind in hopeless or not self._place(pod):
+                hopeless.add(pod.kind)
+                pod.attempts += 1
+                pod.retry_ms = self.now + min(BACKOFF_MS << (pod.attempts - 1), BACKOFF_MAX_MS)
+        if hopeless:
+            self.on_unschedulable()
+
+    def _place(self, pod: RunningPod) -> bool:
+        size, rows, kind = len(self.machines), self.rows, pod.kind
+        request = self.kinds.requests[kind]
+        feasible = rows.open[:size] & rows.allowed[:size, kind] & (self.free() >= request).all(axis=1)
+        if not feasible.any():
+            return False
+        scores = node_scores(
+            rows.allocatable[:size], rows.used[:size], rows.scored[:size], request, self.scored_requests[kind], feasible,
+            rows.counts[:size, kind], rows.zone[:size], rows.preferred[:size, kind],
+        )  # fmt: skip
+        best = np.flatnonzero(scores == scores.max())
+        pod.node = int(best[int(self._ties.integers(best.size))]) if best.size > 1 else int(best[0])
+        pod.bound_ms = self.now
+        self.waiting.remove(pod)
+        self.machines[pod.node].pods.append(pod)
+        self._account(pod, 1)
+        self._note()
+        return True
+
+    def _account(self, pod: RunningPod, sign: int) -> None:
+        self.rows.used[pod.node] += sign * self.kinds.requests[pod.kind]
+        self.rows.scored[pod.node] += sign * self.scored_requests[pod.kind]
+        self.rows.counts[pod.node, pod.kind] += sign
+
+    def _note(self) -> None:
+        self.on_change()
+
+
+def unschedulable(world: World) -> list[RunningPod]:
+    """Pods that the scheduler has looked at and refused, in the order of their draws."""
+    return sorted((pod for pod in world.waiting if pod.attempts), key=lambda pod: pod.order)
