@@ -11,14 +11,11 @@ look can matter and then looks at the same grid point that polling would have ac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import simpy
 
 from models.units import MS_PER_S
 from simulator.engine.config import Autoscaling
-from simulator.engine.environment import HybridEnvironment
+from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.kernels import WAITING_HELPABLE
 from simulator.engine.provisioning import Supply
 
@@ -43,26 +40,26 @@ class Autoscaler:
         """First grid point strictly after `now`."""
         return (now // self._grid + 1) * self._grid
 
-    def _polling(self) -> Iterator[simpy.Event]:
+    def _polling(self) -> Story:
         """Looks at every grid point."""
         while True:
-            yield self.env.last_at(self._after(self.env.now))
+            yield self.env.last_at(self._after(self.env.ms))
             self._look()
 
-    def _driven(self) -> Iterator[simpy.Event]:
+    def _driven(self) -> Story:
         """Sleeps until a look can matter."""
         env, expires = self.env, NEVER
         while True:
-            soonest = self._after(env.now)
+            soonest = self._after(env.ms)
             if env.state.clock[WAITING_HELPABLE] > 0 and any(self.supply.free[q] for q in self._elastic):
                 yield env.last_at(soonest)
             else:
                 yield from self._sleep(max(soonest, -(-expires // self._grid) * self._grid))
             expires = self._look()
 
-    def _sleep(self, until: int) -> Iterator[simpy.Event]:
+    def _sleep(self, until: int) -> Story:
         """Until `until`, or the grid point that belongs to whatever happens first."""
-        env, started = self.env, self.env.now
+        env, started = self.env, self.env.ms
         watch = env.first_wait()
         if until >= NEVER:
             yield watch
@@ -71,10 +68,10 @@ class Autoscaler:
             if not watch.triggered:
                 env.stop_watching()
                 return
-        if watch.value == "control" and env.now % self._grid == 0 and env.now > started:
-            yield env.last_at(env.now)
+        if watch.value == "control" and env.ms % self._grid == 0 and env.ms > started:
+            yield env.last_at(env.ms)
         else:
-            yield env.last_at(self._after(env.now))
+            yield env.last_at(self._after(env.ms))
 
     def _look(self) -> int:
         """Order and return nodes; when the next empty node expires at the latest, or NEVER."""
@@ -89,7 +86,7 @@ class Autoscaler:
 
     def _return_idle(self, q: int) -> int:
         """Return empty nodes of pool q above its minimum, highest slot first; when the next may go at the latest."""
-        state, supply, now = self.env.state, self.supply, self.env.now
+        state, supply, now = self.env.state, self.supply, self.env.ms
         surplus = supply.up[q] - state.layout.pools[q].nodes
         if surplus <= 0:
             return NEVER

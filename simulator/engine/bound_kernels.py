@@ -8,7 +8,7 @@ outlives its memory; arrays are never resized.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -76,6 +76,6 @@ def join_bound(table, n, now, node_cpu, node_memory, node_pods, node_extended):
 
 
 @njit(cache=True)
-def leave_bound(table, n, now):
+def leave_bound(table, n, now, node_pods):
     """`leave` on the arrays behind `table`."""
-    return leave(n, now, *_arrays(table))
+    return leave(n, now, node_pods, *_arrays(table))

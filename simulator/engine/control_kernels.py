@@ -9,15 +9,19 @@ from simulator.engine.kernels import (
     DONE,
     DONE_LATE,
     EVICTIONS,
+    HEAPED,
     HELPABLE,
     HOUR,
     HOUR_MS,
+    LATE,
     NEXT_ARRIVAL,
     OLDEST,
     SEED,
+    SHIFT,
     SLOT,
     TREE,
     UNSERVED,
+    heap_push,
     refill,
     start_late,
     stop_waiting,
@@ -62,7 +66,7 @@ def join(
 
 @njit(cache=True, error_model="numpy")
 def leave(
-    n, now,
+    n, now, node_pods,
     clock, setup, rules, arrival, shape, duration, departure,
     placed, wait, queue_next, queue_order, late_end, heap,
     free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
@@ -72,7 +76,8 @@ def leave(
 ):  # fmt: skip
     """Slot `n` goes away: its pods queue again in the order of their numbers and are offered to the other nodes.
 
-    A replica keeps the end its Deployment gave it; a job starts over. Returns the number of pods that lost their node.
+    `node_pods` is the number of pods an empty node of its pool offers. A replica keeps the end its Deployment gave it;
+    a job starts over. Returns the number of pods that lost their node.
     """
     shapes = shape_cpu.size
     pools = count.size // shapes - 1
@@ -84,7 +89,8 @@ def leave(
             break
         clock[OLDEST] += 1
     evicted = 0
-    for p in range(clock[OLDEST], clock[NEXT_ARRIVAL]):
+    last = clock[NEXT_ARRIVAL] if free_pods[n] < node_pods else clock[OLDEST]
+    for p in range(clock[OLDEST], last):
         if placed[p] >= 0 and placed[p] & SLOT == n:
             s = np.int64(shape[p])
             tally(q, s, -1, hour_end - now, shapes, count, area)
@@ -103,6 +109,7 @@ def leave(
     )  # fmt: skip
     if evicted == 0:
         return evicted
+    prune_heap(clock, setup, placed, late_end, heap)
     stuck = np.zeros(shapes, dtype=np.uint8)
     while True:
         best, best_rank, best_order = np.int64(-1), np.int64(0), np.int64(0)
@@ -135,6 +142,20 @@ def leave(
             target, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
             pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
         )  # fmt: skip
+
+
+@njit(cache=True)
+def prune_heap(clock, setup, placed, late_end, heap):
+    """Drop the ends of jobs that lost their node, so that the heap never holds more than one end of a pod."""
+    mask = (np.int64(1) << setup[SHIFT]) - 1
+    kept = 0
+    for k in range(clock[HEAPED]):
+        key = heap[k]
+        p = key & mask
+        if placed[p] >= LATE and late_end[p] == key >> setup[SHIFT]:
+            heap_push(heap, kept, key)
+            kept += 1
+    clock[HEAPED] = kept
 
 
 @njit(cache=True)

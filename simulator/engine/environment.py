@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Generator
+from typing import Any, Literal
 
 import simpy
-from simpy.events import URGENT
+from simpy.events import URGENT, EventPriority
 
 from simulator.engine.kernels import NOW, WOKEN
 from simulator.engine.state import State
 
-LAST = 9
+LAST = EventPriority(9)
 """Priority of an event that comes after every other control event of its instant."""
+
+Story = Generator[simpy.Event, Any, None]
+"""What a control process is: the events it waits for, one after the other."""
 
 Cause = Literal["arrival", "control"]
 
@@ -26,15 +30,20 @@ class HybridEnvironment(simpy.Environment):
         self._reached = -1
         self._watcher: simpy.Event | None = None
 
+    @property
+    def ms(self) -> int:
+        """The present, in milliseconds since the horizon's start."""
+        return int(self._now)
+
     def step(self) -> None:
         """Run pods to the next control event, then process it."""
-        upcoming = self._queue[0][0] if self._queue else 0
+        upcoming = int(self._queue[0][0]) if self._queue else 0
         if upcoming > self._reached:
             self.crossings += 1
             woken = self.state.advance(upcoming, self._watcher is not None) == WOKEN
             self._reached = int(self.state.clock[NOW])
             if woken:
-                self._wake("arrival", self._reached - self._now)
+                self._wake("arrival", self._reached - self.ms)
         super().step()
 
     def first_wait(self) -> simpy.Event:
@@ -64,5 +73,5 @@ class HybridEnvironment(simpy.Environment):
         """An event at `when_ms` that comes after the other control events of that instant."""
         event = self.event()
         event._ok, event._value = True, "time"
-        self.schedule(event, priority=LAST, delay=when_ms - self._now)
+        self.schedule(event, priority=LAST, delay=when_ms - self.ms)
         return event

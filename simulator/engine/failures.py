@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import simpy
 
 from models.units import HOURS_PER_YEAR, MS_PER_H
 from simulator.engine.config import FailureModel
-from simulator.engine.environment import HybridEnvironment
+from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.provisioning import Supply, lognormal_s, to_ms
 from simulator.engine.recorder import NodeState, Recorder
 from simulator.streams import Streams
@@ -30,7 +27,7 @@ def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, m
 
 def _life(
     env: HybridEnvironment, supply: Supply, recorder: Recorder, model: FailureModel, q: int, slot: int, rng: np.random.Generator
-) -> Iterator[simpy.Event]:
+) -> Story:
     """Runs, fails, is repaired, runs again; a failure that finds the slot empty passes by."""
     mean_ms = HOURS_PER_YEAR * MS_PER_H / model.per_year
     while True:

@@ -42,7 +42,7 @@ REACHED, WOKEN = 0, 1
 
 
 @njit(cache=True, forceinline=True)
-def _heap_push(heap, n, key):
+def heap_push(heap, n, key):
     """Add a key to the `n` that are there; parents are never larger than their children."""
     i = n
     while i > 0:
@@ -55,7 +55,7 @@ def _heap_push(heap, n, key):
 
 
 @njit(cache=True, forceinline=True)
-def _heap_pop(heap, n):
+def heap_pop(heap, n):
     """Remove the smallest of `n` keys."""
     key = heap[U8(n - 1)]
     i = 0
@@ -180,7 +180,7 @@ def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late
     else:
         placed[p] = n | LATE
         late_end[p] = now + duration[p]
-        _heap_push(heap, clock[HEAPED], (late_end[p] << setup[SHIFT]) | p)
+        heap_push(heap, clock[HEAPED], (late_end[p] << setup[SHIFT]) | p)
         clock[HEAPED] += 1
 
 
@@ -256,7 +256,7 @@ def advance(
             state = placed[p]
             s = U8(shape[p])
             if from_heap:
-                _heap_pop(heap, clock[HEAPED])
+                heap_pop(heap, clock[HEAPED])
                 clock[HEAPED] -= 1
                 if state < LATE or late_end[p] != now:
                     continue
@@ -264,11 +264,12 @@ def advance(
             else:
                 d += 1
                 if state >= LATE or state < 0:
-                    waiting = state == PENDING or state == PENDING_AGAIN
+                    waiting = state in (PENDING, PENDING_AGAIN)
                     if waiting and shape_flags[s] & FIXED_END:
                         placed[p] = UNSERVED if state == PENDING else DONE_LATE
                         stop_waiting(
-                            np.int64(p), np.int64(s), now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area,
+                            np.int64(p), np.int64(s), now, clock, setup, placed, queue_next,
+                            head, tail, shape_flags, shapes, pools, count, area,
                         )  # fmt: skip
                     continue
                 placed[p] = DONE

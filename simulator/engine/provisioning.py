@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import simpy
 
 from models.units import MS_PER_H, MS_PER_S
 from models.zones import Provisioning
-from simulator.engine.environment import HybridEnvironment
+from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.recorder import NodeState, Recorder
 from simulator.engine.state import State
 from simulator.streams import Streams
@@ -64,7 +64,7 @@ class Supply:
             else:
                 self.env.process(self._build_step(q, standing, pool.from_hour * MS_PER_H))
 
-    def _build_step(self, q: int, slots: list[int], when_ms: int) -> Iterator[simpy.Event]:
+    def _build_step(self, q: int, slots: list[int], when_ms: int) -> Story:
         """Bought nodes arrive together at the hour the plan says."""
         yield self.env.timeout(when_ms)
         self._arrive(q, slots)
@@ -75,7 +75,7 @@ class Supply:
 
     def join(self, q: int, slot: int) -> None:
         """The node at `slot` is ready for pods."""
-        now = self.env.now
+        now = self.env.ms
         self.recorder.nodes.change(slot, NodeState.UP, now)
         self.up[q] += 1
         self.state.join(slot, now, self.state.layout.pools[q].shape)
@@ -83,9 +83,9 @@ class Supply:
 
     def lose(self, q: int, slot: int, into: NodeState) -> int:
         """The node at `slot` leaves for `into`; returns how many pods it evicted."""
-        self.recorder.nodes.change(slot, into, self.env.now)
+        self.recorder.nodes.change(slot, into, self.env.ms)
         self.up[q] -= 1
-        evicted = self.state.leave(slot, self.env.now)
+        evicted = self.state.leave(slot, self.env.ms)
         self.env.control_changed()
         return evicted
 
@@ -93,12 +93,12 @@ class Supply:
         """Order the lowest free slot of pool q."""
         slot = heapq.heappop(self.free[q])
         self.coming[q] += 1
-        self.recorder.scaled(self.env.now, 1, self.state.layout.pools[q].name)
+        self.recorder.scaled(self.env.ms, 1, self.state.layout.pools[q].name)
         self.env.process(self._deploy(q, slot))
 
-    def _deploy(self, q: int, slot: int) -> Iterator[simpy.Event]:
+    def _deploy(self, q: int, slot: int) -> Story:
         """Wait for a deployer, deploy (a failed first attempt takes one more), join."""
-        ordered, times, rng = self.env.now, self._times[q], self._rng[q]
+        ordered, times, rng = self.env.ms, self._times[q], self._rng[q]
         self.recorder.nodes.change(slot, NodeState.PROVISIONING, ordered)
         with self._deployers[q].request() as turn:
             yield turn
@@ -108,12 +108,12 @@ class Supply:
             if seconds > 0.0:
                 yield self.env.timeout(to_ms(seconds))
         self.coming[q] -= 1
-        self.recorder.scale_out_ms[self.state.layout.pools[q].name].append(self.env.now - ordered)
+        self.recorder.scale_out_ms[self.state.layout.pools[q].name].append(self.env.ms - ordered)
         self.join(q, slot)
 
     def give_back(self, q: int, slot: int) -> None:
         """Return an empty node of pool q; it can be ordered again once it is clean."""
-        self.recorder.scaled(self.env.now, -1, self.state.layout.pools[q].name)
+        self.recorder.scaled(self.env.ms, -1, self.state.layout.pools[q].name)
         if self._times[q].clean_p50_s > 0.0:
             self.lose(q, slot, NodeState.CLEANING)
             self.env.process(self._clean(q, slot))
@@ -121,20 +121,18 @@ class Supply:
             self.lose(q, slot, NodeState.OFF)
             heapq.heappush(self.free[q], slot)
 
-    def _clean(self, q: int, slot: int) -> Iterator[simpy.Event]:
+    def _clean(self, q: int, slot: int) -> Story:
         """A returned server is erased before its next life, some at a time."""
         times = self._times[q]
         with self._cleaners[q].request() as turn:
             yield turn
             yield self.env.timeout(to_ms(lognormal_s(self._rng[q], times.clean_p50_s, times.clean_p95_s)))
-        self.recorder.nodes.change(slot, NodeState.OFF, self.env.now)
+        self.recorder.nodes.change(slot, NodeState.OFF, self.env.ms)
         heapq.heappush(self.free[q], slot)
         self.env.control_changed()
 
 
 def _spares(state: State, nodes_down: int) -> set[int]:
     """The last `nodes_down` owned slots, over all private pools."""
-    owned = [
-        state.layout.first[q] + k for q, pool in enumerate(state.layout.pools) if pool.private for k in range(pool.nodes)
-    ]
+    owned = [state.layout.first[q] + k for q, pool in enumerate(state.layout.pools) if pool.private for k in range(pool.nodes)]
     return set(owned[len(owned) - nodes_down :]) if nodes_down > 0 else set()

@@ -7,8 +7,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from models.horizon import Horizon
 from models.fleet import NodePool
+from models.horizon import Horizon
 from models.outcome import RunResult
 from models.units import MS_PER_H
 from simulator.engine import kernels
@@ -79,7 +79,8 @@ class Recorder:
         pools = [state.layout.pools[q] for q in order]
         node_states = self.nodes.close(hours * MS_PER_H)[:, order]
         places = len(order) + 1
-        cpu, memory, pods = (a.reshape(hours + 1, places, len(CLASSES))[:hours] / MS_PER_H for a in (state.hour_cpu, state.hour_memory, state.hour_pods))
+        counters = (state.hour_cpu, state.hour_memory, state.hour_pods)
+        cpu, memory, pods = (a.reshape(hours + 1, places, len(CLASSES))[:hours] / MS_PER_H for a in counters)
         busy = cpu[:, order] / 1000.0
         asked, wait = self._asked_and_wait()
         pending = cpu[:, -1].sum(axis=1) / 1000.0

@@ -36,7 +36,8 @@ def simulate(
     `workers` None: one process for small work, else up to one per core. The result does not depend on it.
     """
     trace = trace_from_demand(demand, Streams(scenario.seed), rules_for(scenario))
-    return replicate(trace, fleet, config_for(fleet, scenario), scenario.seed, demand.horizon, replications, progress=progress, workers=workers)
+    config = config_for(fleet, scenario)
+    return replicate(trace, fleet, config, scenario.seed, demand.horizon, replications, progress=progress, workers=workers)
 
 
 def replicate(

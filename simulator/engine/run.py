@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import simpy
 
 from models.demand import Demand
 from models.fleet import Fleet, NodePool
@@ -19,7 +17,7 @@ from models.zones import ZONES
 from simulator import catalog
 from simulator.engine.autoscaler import Autoscaler
 from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, EngineConfig, FailureModel
-from simulator.engine.environment import HybridEnvironment
+from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.failures import start_failures
 from simulator.engine.policies import POLICIES
 from simulator.engine.provisioning import Supply
@@ -66,7 +64,7 @@ def run_once(
     return simulation.recorder.result(Horizon(horizon.start, trace.hours), simulation.order)
 
 
-def _days(env: HybridEnvironment, progress: Progress) -> Iterator[simpy.Event]:
+def _days(env: HybridEnvironment, progress: Progress) -> Story:
     """Tells the shell about every simulated day."""
     while True:
         yield env.timeout(MS_PER_DAY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,16 @@ from simulator.engine.control_kernels import idle_nodes, nodes_worth
 from simulator.engine.policies import Policy
 from simulator.engine.trace import CLASSES, PodShape, Trace
 
-ARRAYS = tuple(
-    "clock setup rules arrival shape duration departure placed wait queue_next queue_order late_end heap "
-    "free_cpu free_memory free_pods free_extended without pool_of last_departure pool_cpu pool_memory pool_first pool_end "
-    "tier shape_cpu shape_memory shape_extended shape_axis shape_rank shape_flags shape_class head tail "
-    "count area starts hour_cpu hour_memory hour_pods tree levels".split()
-)
+ARRAYS = (
+    "clock", "setup", "rules", "arrival", "shape", "duration", "departure",
+    "placed", "wait", "queue_next", "queue_order", "late_end", "heap",
+    "free_cpu", "free_memory", "free_pods", "free_extended", "without", "pool_of", "last_departure",
+    "pool_cpu", "pool_memory", "pool_first", "pool_end",
+    "tier", "shape_cpu", "shape_memory", "shape_extended", "shape_axis", "shape_rank", "shape_flags", "shape_class", "head", "tail",
+    "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels",
+)  # fmt: skip
+"""Names in the order of the parameters of `kernels.advance` from `clock` on."""
+
 NEVER_FITS = 2**30
 ROW = 16
 
@@ -88,7 +93,33 @@ def padded(shapes: int) -> int:
 
 
 class State:
-    """Arrays of one run. `tree` and `lowest_ties` choose the engine and the tie rule; neither changes what is exact."""
+    """Arrays of one run.
+
+    `tree` forces the placement engine (None: by size); `tie_seed` 0 lets the lowest slot win among equals.
+    """
+
+    clock: NDArray[np.int64]
+    placed: NDArray[np.int32]
+    wait: NDArray[np.int64]
+    late_end: NDArray[np.int64]
+    free_cpu: NDArray[np.int32]
+    free_pods: NDArray[np.int32]
+    pool_of: NDArray[np.int32]
+    last_departure: NDArray[np.int64]
+    pool_cpu: NDArray[np.float64]
+    pool_memory: NDArray[np.float64]
+    pool_first: NDArray[np.int64]
+    pool_end: NDArray[np.int64]
+    tier: NDArray[np.int32]
+    shape_cpu: NDArray[np.int32]
+    shape_memory: NDArray[np.int32]
+    shape_flags: NDArray[np.int32]
+    shape_class: NDArray[np.int32]
+    count: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    hour_cpu: NDArray[np.int64]
+    hour_memory: NDArray[np.int64]
+    hour_pods: NDArray[np.int64]
 
     def __init__(
         self, trace: Trace, fleet: Fleet, policy: Policy, kubernetes_version: str, *, tie_seed: int, tree: bool | None = None
@@ -100,7 +131,7 @@ class State:
         self.__dict__.update(self._nodes(slots, by_tree, shapes))
         self.__dict__.update(self._shapes(shapes))
         self.__dict__.update(self._counters(shapes, trace.hours))
-        self.clock: NDArray[np.int64] = np.zeros(kernels.CLOCK, np.int64)
+        self.clock = np.zeros(kernels.CLOCK, np.int64)
         self.setup = np.array([trace.shift, int(by_tree), MS_PER_H, tie_seed, len(CLASSES)], np.int64)
         self.rules = policy.rules(kubernetes_version)
         self._bind()
@@ -123,7 +154,7 @@ class State:
             "queue_next": np.empty(n, np.int32),
             "queue_order": np.empty(n, np.int32),
             "late_end": np.empty(n, np.int64),
-            "heap": np.empty(2 * n + 1, np.int64),
+            "heap": np.empty(n + 1, np.int64),
         }
 
     def _nodes(self, slots: int, by_tree: bool, shapes: int) -> dict[str, NDArray[Any]]:
@@ -202,7 +233,8 @@ class State:
 
     def leave(self, slot: int, now: int) -> int:
         """The node at `slot` is gone; returns how many pods lost it."""
-        return int(leave_bound(self._table, slot, now))
+        node_pods = self.layout.pools[self.pool_of[slot]].shape.schedulable_pods
+        return int(leave_bound(self._table, slot, now, node_pods))
 
     def waiting(self) -> NDArray[np.int64]:
         """Pods that wait, by shape: int64 [padded shapes], a copy."""
@@ -217,9 +249,9 @@ class State:
             nodes_worth(left, q, *room, coming, allowed, self.tier, self.shape_cpu, self.shape_memory, self.shape_flags, self.by_size)
         )
 
-    @property
+    @cached_property
     def by_size(self) -> NDArray[np.int64]:
-        """Shapes by falling share of the first pool's node, ties by number: the order of first-fit decreasing."""
+        """Shapes by falling share of the last pool's node, ties by number: the order of first-fit decreasing."""
         share = np.maximum(self.shape_cpu / self.pool_cpu[-1], self.shape_memory / self.pool_memory[-1])
         return np.argsort(-share[: len(self.trace.shapes)], kind="stable").astype(np.int64)
 
