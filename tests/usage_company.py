@@ -124,7 +124,8 @@ def prometheus(folder: Path, text: str) -> Iterator[str]:
     source.write_text(text)
     config.write_text("global: {scrape_interval: 1m}\n")
     promtool, server = shutil.which("promtool"), shutil.which("prometheus")
-    assert promtool and server
+    assert promtool
+    assert server
     subprocess.run([promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", source, blocks], check=True, capture_output=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

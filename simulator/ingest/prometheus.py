@@ -276,10 +276,13 @@ def _finish(connection: duckdb.DuckDBPyConnection, task: _Task) -> Imported:
 
 
 def absences(preset: Preset, present: set[str]) -> list[str]:
-    """Warnings for measures of which there is no series at all."""
-    texts = [
-        f"{name}: no series of {measure.metric}"
-        for name, measure in preset.measures.items()
-        if name not in present and not measure.optional and measure.of != "gpu"
-    ]
+    """Warnings for measures of which there is no series at all; one for all where a whole kind is missing."""
+    texts = []
+    for of in ("workload", "node"):
+        needed = {name: one.metric for name, one in preset.measures.items() if one.of == of and not one.optional}
+        missing = {name: metric for name, metric in needed.items() if name not in present}
+        if missing == needed:
+            texts.append(f"nothing about {of}s: no series of {', '.join(sorted(set(needed.values())))}")
+        else:
+            texts += [f"{name}: no series of {metric}" for name, metric in missing.items()]
     return texts + list(dcgm.absent(present))

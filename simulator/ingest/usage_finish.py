@@ -11,11 +11,17 @@ import pyarrow as pa
 
 from models.errors import MetricsError, Problem
 from simulator.ingest.metric_names import MEASURES, Subject
-from simulator.ingest.usage_store import HOURLY_TABLES, JOB_TABLES, Gap, Imported, insert
+from simulator.ingest.usage_store import JOB_TABLES, Gap, Imported, insert
 
 ZERO_WHEN_COVERED = ("pods", "pods_pending", "cpu_request_m", "memory_request_mib", "gpu_request")
 ZERO_WITHOUT_PODS = ("cpu_usage_m", "memory_usage_mib")
 NEEDED = ("pods", "cpu_request_m", "memory_request_mib", "cpu_usage_m", "memory_usage_mib")
+TABLES: dict[Subject, tuple[str, ...]] = {
+    "workload": ("usage", "usage_total"),
+    "node": ("node_usage",),
+    "hpa": ("hpa_usage",),
+    "gpu": ("gpu_usage",),
+}
 OTHER_SUBJECTS: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
     ("node", "node_usage", ("node",)),
     ("hpa", "hpa_usage", ("namespace", "hpa")),
@@ -35,7 +41,7 @@ def finish(
 
     Call it inside a transaction. Raises `MetricsError` when nothing was imported or one subject-hour came twice.
     """
-    replaced = _make_room(connection, cluster, imported.start, imported.end)
+    replaced = _make_room(connection, cluster, imported, _kinds(connection, job, {table for table, _ in rows}))
     for table, content in rows:
         insert(connection, table, content, cluster=cluster)
     _pivot(connection, job, cluster)
@@ -51,7 +57,7 @@ def finish(
     result = replace(
         imported,
         gaps=(*imported.gaps, *_page_gaps(connection, job), *unknown),
-        warnings=(*warnings, *everywhere),
+        warnings=(*warnings, *(text for name, text in everywhere.items() if not any(name in told for told in warnings))),
         peaks=_peaks(connection, cluster, imported),
         tables=counts,
     )
@@ -65,15 +71,23 @@ def _range(imported: Imported) -> list[datetime]:
     return [imported.start.replace(tzinfo=None), imported.end.replace(tzinfo=None)]
 
 
-def _make_room(connection: duckdb.DuckDBPyConnection, cluster: str, start: datetime, end: datetime) -> int:
-    """Delete what the cluster has in these hours: rows deleted."""
+def _kinds(connection: duckdb.DuckDBPyConnection, job: str, tables: set[str]) -> list[Subject]:
+    """Kinds of subject that this import has rows of."""
+    staged = {row[0] for row in connection.execute("SELECT DISTINCT kind FROM usage_part WHERE job = ?", [job]).fetchall()}
+    return [kind for kind, own in TABLES.items() if kind in staged or tables & set(own)]
+
+
+def _make_room(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported, kinds: Sequence[Subject]) -> int:
+    """Delete what the cluster has of these kinds in the hours of the import: rows deleted."""
     replaced = 0
-    hours = [cluster, start.replace(tzinfo=None), end.replace(tzinfo=None)]
-    for table in HOURLY_TABLES:
-        found = connection.execute(f"DELETE FROM {table} WHERE cluster = ? AND hour >= ? AND hour < ?", hours).fetchall()
-        replaced += int(found[0][0])
-    connection.execute("DELETE FROM usage_gap WHERE cluster = ? AND gap_from >= ? AND gap_to <= ?", hours)
-    connection.execute("DELETE FROM usage_import WHERE cluster = ? AND start_hour >= ? AND end_hour <= ?", hours)
+    hours = [cluster, *_range(imported)]
+    for kind in kinds:
+        for table in TABLES[kind]:
+            found = connection.execute(f"DELETE FROM {table} WHERE cluster = ? AND hour >= ? AND hour < ?", hours).fetchall()
+            replaced += int(found[0][0])
+    names = ["usage", *(name for kind in kinds for name in MEASURES[kind])]
+    within = "cluster = ? AND gap_from >= ? AND gap_to <= ? AND list_contains(?, measure)"
+    connection.execute(f"DELETE FROM usage_gap WHERE {within}", [*hours, names])
     return replaced
 
 
@@ -132,7 +146,7 @@ def _refuse_twice(connection: duckdb.DuckDBPyConnection, cluster: str, imported:
 
 def _counts(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> dict[str, int]:
     counts = {}
-    for table in ("usage", "node_usage", "hpa_usage", "gpu_usage"):
+    for table, *_ in TABLES.values():
         found = connection.execute(
             f"SELECT count(*) FROM {table} WHERE cluster = ? AND hour >= ? AND hour < ?", [cluster, *_range(imported)]
         ).fetchall()
@@ -167,16 +181,16 @@ def _page_gaps(connection: duckdb.DuckDBPyConnection, job: str) -> list[Gap]:
     return [Gap(name, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), "no sample of any series") for name, start, end in joined]
 
 
-def _unknown(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> tuple[list[Gap], list[str]]:
+def _unknown(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> tuple[list[Gap], dict[str, str]]:
     """Workload hours whose value the source did not give: gaps, and warnings for measures that it never gave."""
     gaps: list[Gap] = []
-    everywhere: list[str] = []
+    everywhere: dict[str, str] = {}
     within = "FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?"
     hours = [cluster, *_range(imported)]
     for name in NEEDED:
         rows, known = connection.execute(f"SELECT count(*), count({name}) {within}", hours).fetchall()[0]
         if rows and not known:
-            everywhere.append(f"{name}: unknown in every hour, no source of it was found")
+            everywhere[name] = f"{name}: unknown in every hour, no source of it was found"
         if not known or known == rows:
             continue
         found = connection.execute(

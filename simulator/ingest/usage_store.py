@@ -50,7 +50,6 @@ CREATE TABLE usage_part (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, kind VA
 CREATE TABLE usage_namespace (job VARCHAR NOT NULL, namespace VARCHAR NOT NULL, labels MAP(VARCHAR, VARCHAR) NOT NULL);
 """
 GPU = "nvidia.com/gpu"
-HOURLY_TABLES = ("usage", "node_usage", "hpa_usage", "gpu_usage", "usage_total")
 JOB_TABLES = ("usage_page", "usage_page_gap", "usage_page_warning", "usage_part", "usage_namespace")
 USAGE_COLUMNS = ("hour", "namespace", "workload", "labels", *MEASURES["workload"])
 
@@ -124,7 +123,7 @@ def load_usage(store: Path | str | duckdb.DuckDBPyConnection) -> UsageHistory:
 
 def _history(connection: duckdb.DuckDBPyConnection) -> UsageHistory:
     columns = ("pods", "cpu_request_m", "memory_request_mib", "gpu_request", "cpu_usage_m", "memory_usage_mib")
-    table: pa.Table = connection.execute(
+    table: pa.Table = connection.sql(
         f"""SELECT cluster, namespace, workload, labels, epoch(hour)::BIGINT // 3600 AS hour, {", ".join(columns)}
         FROM usage ORDER BY cluster, namespace, workload, hour"""
     ).to_arrow_table()

@@ -21,7 +21,7 @@ _POD_SUFFIXES = (
 )
 _REPLICA_SET = re.compile(rf"(.+)-{_SAFE}{{6,10}}")
 _CRON_JOB = re.compile(r"(.+)-\d{8,10}")
-_NO_OWNER = frozenset({"", "<none>"})
+_NO_OWNER = frozenset({"", "<none>"})  # kube-state-metrics wrote "<none>" before 2.16
 
 
 def name_from_pod(pod: str) -> str:
@@ -50,9 +50,11 @@ class Owners:
         """The workload of a pod: the recorded one, the top of its owner chain, or what its name points to."""
         if (recorded := self.recorded.get((namespace, pod))) is not None:
             return recorded
-        kind, owner = self.pods.get((namespace, pod), ("", ""))
+        if (namespace, pod) not in self.pods:
+            return name_from_pod(pod)
+        kind, owner = self.pods[namespace, pod]
         if kind in _NO_OWNER or owner in _NO_OWNER:
-            return pod if kind == "<none>" else name_from_pod(pod)
+            return pod
         match kind:
             case "ReplicaSet":
                 return self.replica_sets.get((namespace, owner)) or _stripped(_REPLICA_SET, owner)

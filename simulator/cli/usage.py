@@ -1,0 +1,188 @@
+"""`burstline usage`: requests, use, nodes, autoscalers and GPUs from a Prometheus server or from files."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from simulator.ingest.metric_names import Matcher
+    from simulator.ingest.usage_store import Imported
+
+SHOWN_GAPS = 20
+PEAK_UNITS = {"cpu": ("cores", 1000.0), "memory": ("GiB", 1024.0)}
+
+
+class Instant(click.ParamType[datetime]):
+    """A UTC time: ISO 8601, or seconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """An aware UTC datetime; a time without a zone is taken as UTC."""
+        try:
+            if str(value).lstrip("-").isdigit() and len(str(value)) > 8:
+                return datetime.fromtimestamp(int(value), UTC)
+            when = datetime.fromisoformat(str(value))
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{value!r} is not a time; examples: 2026-03-02, 2026-03-02T05:00Z, 1772409600", param, ctx)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.option("--prometheus", metavar="URL", help="Prometheus, Thanos or Mimir; the URL where /api/v1 begins.")
+@click.option("--file", "files", type=click.Path(path_type=Path), multiple=True, help="A usage file of any known kind; may be repeated.")
+@click.option("--from", "start", type=Instant(), help="First hour, UTC.  [default: 30 days before --to]")
+@click.option("--to", "end", type=Instant(), help="End, UTC, exclusive.  [default: the server's last whole hour]")
+@click.option("--step", default="5m", show_default=True, help="Distance of the points asked for; must divide an hour.")
+@click.option("--preset", default="kube-state-metrics", show_default=True, help="Metric names: a shipped preset or a YAML file.")
+@click.option("--select", multiple=True, metavar="MATCHER", help="Only series with this label, for instance 'cluster=\"prod\"'.")
+@click.option("--cluster", default="", help="Name under which the rows are kept, when a store holds several clusters.")
+@click.option("--token-env", metavar="VARIABLE", help="Environment variable with a bearer token.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with a bearer token.")
+@click.option("--user", help="User of basic authentication.")
+@click.option("--password-env", metavar="VARIABLE", help="Environment variable with the password of --user.")
+@click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the certificate authority to trust.")
+@click.option("--tenant", help="Tenant, sent as X-Scope-OrgID (Mimir, Cortex, Thanos receive).")
+@click.option("--timeout", default="60s", show_default=True, help="Longest wait for one answer.")
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Requests at a time.")
+@click.option("--samples-per-page", default=1_000_000, show_default=True, type=click.IntRange(1), help="Most samples in one answer.")
+@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="Store to keep the rows in; without it nothing is kept.")
+@json_option
+def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Import what clusters asked for and used, hour by hour.
+
+    An import replaces what the store had for the same cluster and hours. One that was interrupted goes on where it stopped.
+
+    \b
+    Example:
+      burstline usage --prometheus http://localhost:9090 --from 2026-03-01 --to 2026-04-01 --store case.duckdb
+      burstline usage --file usage.parquet --store case.duckdb
+      burstline usage --file kube-state-metrics.prom --file cadvisor.prom --from 2026-03-02T05:00Z
+    """
+    from simulator.cli._bar import progress_bar
+    from simulator.ingest.usage_store import open_usage
+
+    if (prometheus is None) == (not files):
+        raise click.UsageError("give --prometheus URL or --file PATH, one of the two")
+    select = _matchers(options["select"])
+    with progress_bar() as progress, open_usage(options["store"]) as connection:
+        if prometheus is None:
+            from simulator.ingest.usage_file import import_files
+            from simulator.ingest.usage_files import FileOptions
+
+            how = FileOptions(options["start"], options["end"], options["preset"], select, options["cluster"])
+            imported = import_files(connection, files, how, progress)
+        else:
+            imported = _from_server(connection, prometheus, select, options, progress)
+    if as_json:
+        print_json(document(imported))
+    else:
+        _show(imported, options["store"])
+
+
+def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options: dict[str, Any], progress: Any) -> Imported:
+    from simulator.ingest.prometheus import Request, import_prometheus
+    from simulator.ingest.prometheus_http import Access, Server
+
+    access = Access(
+        url,
+        token=_token(options["token_env"], options["token_file"]),
+        user=options["user"],
+        password=_secret("--password-env", options["password_env"]),
+        ca=options["ca"],
+        tenant=options["tenant"],
+        timeout_s=_seconds("--timeout", options["timeout"]),
+    )
+    request = Request(
+        start=options["start"],
+        end=options["end"],
+        step_s=round(_seconds("--step", options["step"])),
+        preset=options["preset"],
+        select=select,
+        cluster=options["cluster"],
+        workers=options["workers"],
+        samples_per_page=options["samples_per_page"],
+    )
+    with Server(access) as server:
+        return import_prometheus(connection, server, request, progress)
+
+
+def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:
+    from simulator.ingest.metric_names import Matcher
+
+    try:
+        return tuple(Matcher.parse(text) for text in texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--select") from None
+
+
+def _seconds(option: str, text: str) -> float:
+    from models.units import duration_s
+
+    try:
+        return duration_s(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def _secret(option: str, variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        raise click.BadParameter(f"the environment variable {variable} is not set", param_hint=option)
+    return os.environ[variable].strip()
+
+
+def _token(variable: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return _secret("--token-env", variable)
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{file} cannot be read ({type(error).__name__})", param_hint="--token-file") from None
+
+
+def document(imported: Imported) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "series": imported.series,
+        "samples": imported.samples,
+        "from": imported.start,
+        "to": imported.end,
+        "gaps": [{"measure": gap.measure, "from": gap.start, "to": gap.end, "reason": gap.reason} for gap in imported.gaps],
+        "warnings": list(imported.warnings),
+        "source": imported.source,
+        "peaks": imported.peaks,
+        "rows": imported.tables,
+    }
+
+
+def _show(imported: Imported, store: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True)
+    hours = round((imported.end - imported.start).total_seconds() / 3600)
+    console.print(f"{imported.source}: {imported.start:%Y-%m-%d %H:%M} to {imported.end:%Y-%m-%d %H:%M} UTC, {hours:,} hours")
+    console.print(
+        f"{imported.series:,} series, {imported.samples:,} samples" + (f", kept in {store}" if store else ", not kept (no --store)")
+    )
+    if imported.peaks:
+        table = Table("measure", "peak of all workloads", "unit")
+        for name, value in imported.peaks.items():
+            unit, divisor = PEAK_UNITS.get(name.split("_")[0], ("", 1.0))
+            table.add_row(name, f"{value / divisor:,.2f}", unit)
+        console.print(table)
+    for gap in imported.gaps[:SHOWN_GAPS]:
+        console.print(f"gap: {gap}", markup=False)
+    if len(imported.gaps) > SHOWN_GAPS:
+        console.print(f"and {len(imported.gaps) - SHOWN_GAPS} more gaps; --json lists all")
+    for text in imported.warnings:
+        click.echo(f"warning: {text}", err=True)
