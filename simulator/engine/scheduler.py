@@ -67,13 +67,13 @@ class Decision:
 
 
 def filter_nodes(cycle: Cycle) -> Verdict:
-    """Run the filters in profile order; a node that one has refused is not asked by the next."""
+    """Narrow the nodes, then run the filters in profile order; a node that one has refused is not asked by the next."""
     nodes = len(cycle.cluster)
     feasible, resolvable = np.ones(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)
     spellings: dict[tuple[str, ...], int] = {(): 0}
     code = np.zeros(nodes, dtype=np.int64)
-    for name in ORDER:
-        check = PLUGINS[name].filter
+    plugins = [PLUGINS[name] for name in ORDER]
+    for check in (*(plugin.narrow for plugin in plugins), *(plugin.filter for plugin in plugins)):
         if check is None or not feasible.any():
             continue
         refused, hopeless = np.zeros(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)

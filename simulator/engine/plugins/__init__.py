@@ -77,9 +77,12 @@ ScoreFunction = Callable[[Cycle, Ints], Ints | None]
 
 @dataclass(frozen=True)
 class Plugin:
-    """`filter(cycle)` gives refusals; `score(cycle, rows)` gives int64 [rows] in 0..100, or None to skip the pod."""
+    """`narrow(cycle)` gives refusals before any filter runs (upstream PreFilter), `filter(cycle)` in the profile's order;
+    `score(cycle, rows)` gives int64 [rows] in 0..100, or None to skip the pod.
+    """
 
     weight: int = 1
+    narrow: FilterFunction | None = None
     filter: FilterFunction | None = None
     score: ScoreFunction | None = None
 

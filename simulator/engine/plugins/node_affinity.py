@@ -52,11 +52,14 @@ def pinned_names(pod: Pod) -> frozenset[str] | None:
     return names
 
 
-def _filter(cycle: Cycle) -> Iterable[Refusal]:
+def _narrow(cycle: Cycle) -> Iterable[Refusal]:
     names = pinned_names(cycle.pod)
     if names is not None:
         others = np.array([node.name not in names for node in cycle.cluster.nodes], dtype=np.bool_)
         yield refuse(others, REASON_PINNED if names else REASON_CONFLICT, False)
+
+
+def _filter(cycle: Cycle) -> Iterable[Refusal]:
     if not cycle.affine.all():
         yield refuse(~cycle.affine, REASON, False)
 
@@ -70,4 +73,4 @@ def _score(cycle: Cycle, rows: Ints) -> Ints | None:
     return normalised(total[rows])
 
 
-PLUGINS.register("NodeAffinity", Plugin(weight=2, filter=_filter, score=_score))
+PLUGINS.register("NodeAffinity", Plugin(weight=2, narrow=_narrow, filter=_filter, score=_score))

@@ -14,7 +14,7 @@ def _score(cycle: Cycle, rows: Ints) -> Ints | None:
     resources = cycle.settings.balance_resources
     if not any(cycle.pod.requests.get(resource, 0) for resource in resources):
         return None
-    requested, without, room = stacked(cycle.cluster, cycle.pod, resources, rows, defaults=False)
+    requested, without, room = stacked(cycle.cluster, cycle.pod.requests, resources, rows, defaults=False)
     if cycle.settings.kubernetes_minor >= FIRST_MINOR_OF_THE_CHANGE:
         return balanced_136_rows(requested, without, room)
     return balanced_classic_rows(requested, room)

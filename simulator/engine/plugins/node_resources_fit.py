@@ -9,7 +9,7 @@ import numpy as np
 from models.errors import UnknownName
 from simulator.engine.cluster_state import Cluster, Ints
 from simulator.engine.node_scores_kernels import least_allocated_rows, most_allocated_rows, requested_to_capacity_rows
-from simulator.engine.objects import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Pod
+from simulator.engine.objects import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Amounts, ContainerAmounts
 from simulator.engine.plugins import PLUGINS, Cycle, Plugin, Refusal, refuse
 
 TOO_MANY_PODS = "Too many pods"
@@ -37,20 +37,19 @@ def is_extended(resource: str) -> bool:
     return resource not in NATIVE
 
 
-def stacked(cluster: Cluster, pod: Pod, resources: Iterable[str], rows: Ints, defaults: bool) -> tuple[Ints, Ints, Ints]:
+def stacked(cluster: Cluster, asked: Amounts, resources: Iterable[str], rows: Ints, defaults: bool) -> tuple[Ints, Ints, Ints]:
     """Requested with the pod, requested without it, and allocatable: each int64 [rows, resources].
 
-    With `defaults`, cpu and memory count as scoring sees them. An extended resource that the pod does not ask for
-    counts as absent.
+    `asked` is what the pod asks for. With `defaults`, cpu and memory of the pods already placed count as scoring sees
+    them. An extended resource that the pod does not ask for counts as absent.
     """
     with_pod, without, room = [], [], []
     for resource in resources:
         scored = defaults and resource in cluster.scored
         used = cluster.amount(cluster.scored if scored else cluster.requested, resource)[rows]
-        asked = (pod.scored if scored else pod.requests).get(resource, 0)
-        absent = asked == 0 and is_extended(resource)
+        absent = asked.get(resource, 0) == 0 and is_extended(resource)
         capacity = cluster.amount(cluster.allocatable, resource)[rows]
-        with_pod.append(used + asked)
+        with_pod.append(used + asked.get(resource, 0))
         without.append(used)
         room.append(np.zeros_like(capacity) if absent else capacity)
     return np.column_stack(with_pod), np.column_stack(without), np.column_stack(room)
@@ -60,7 +59,9 @@ def _score(cycle: Cycle, rows: Ints) -> Ints:
     settings = cycle.settings
     weights = np.array(list(settings.fit_resources.values()), dtype=np.int64)
     plain = settings.fit_strategy == "RequestedToCapacityRatio"
-    requested, _, room = stacked(cycle.cluster, cycle.pod, settings.fit_resources, rows, defaults=not plain)
+    own = cycle.pod.own or ContainerAmounts(cycle.pod.requests, cycle.pod.scored)
+    asked = own.requests if plain else {**own.requests, **own.scored}
+    requested, _, room = stacked(cycle.cluster, asked, settings.fit_resources, rows, defaults=not plain)
     match settings.fit_strategy:
         case "LeastAllocated":
             return least_allocated_rows(requested, room, weights)
