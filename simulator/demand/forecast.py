@@ -52,7 +52,7 @@ def forecast(
     path = level_path(source, -(-horizon_h // source.size_h))
     advice = dict(zip(premiums, advise_many(history, horizon_h, premiums, members), strict=True))
     middle = path.quantile(0.5)
-    now = float(source.level_of(np.median(source.y[-5:])))
+    now = float(source.level_of(np.array([np.median(source.y[-5:])]))[0])
     years = len(middle) * source.size_h / (365 * HOURS_PER_DAY)
     return Forecast(
         horizon=Horizon(past.end, horizon_h),

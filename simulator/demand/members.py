@@ -26,7 +26,10 @@ _CAP = np.log(4.0)
 class Member(Protocol):
     """A forecast member; models from outside (statsforecast, Prophet) fit behind the same two lines."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How the member is called in tables."""
+        ...
 
     def demand(self, history: Floats, horizon_h: int) -> Floats | None:
         """Equally likely hourly demand values over the next `horizon_h` hours; None when the history is too short.

@@ -64,6 +64,26 @@ def grown(demand: Demand, factor: float) -> Demand:
     )
 
 
+def with_assumed_pods(demand: Demand, cpu_m: int, memory_mib: int) -> Demand:
+    """A demand rebuilt from a bill, with pods of one assumed size, so that it can be simulated; the requests stay as they are.
+
+    Replicas of a class = its CPU in the hour / `cpu_m`, rounded up.
+    """
+    cpu = demand.axes.index(CPU)
+    workloads = tuple(
+        Workload(
+            name=name,
+            namespace="bill",
+            cpu_m=cpu_m,
+            memory_mib=memory_mib,
+            replicas=np.ceil(demand.requests[:, index, cpu] / cpu_m - 1e-9).astype(np.int64),
+        )
+        for index, name in enumerate(demand.classes)
+    )
+    note = f"A bill does not say how large pods are: {cpu_m} m CPU and {memory_mib} MiB are assumed for the simulation."
+    return replace(demand, workloads=workloads, notes=(*demand.notes, note))
+
+
 def _refuse_empty(history: UsageHistory) -> None:
     place = history.source or "usage"
     if not history.keys or not history.horizon.hours:

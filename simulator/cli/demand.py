@@ -1,0 +1,154 @@
+"""`burstline demand`: the hourly demand behind a bill or a cluster, and where it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simulator.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from models.scenario import Scenario
+    from simulator.demand.forecast import Forecast
+    from simulator.demand.report import DemandReport
+
+
+@click.command()
+@click.argument("scenario", default="half-private-40")
+@click.option("--override", help="Named override of the scenario.")
+@json_option
+def command(scenario: str, override: str | None, as_json: bool) -> None:
+    """Rebuild the hourly demand of SCENARIO: worker hours, three readings of half, right-sizing, forecast.
+
+    SCENARIO is a shipped name or a YAML file.
+
+    \b
+    Example:
+      burstline demand half-private-40
+    """
+    from simulator.catalog import case, load_scenario
+    from simulator.demand.report import demand_report
+    from simulator.pipeline.inputs import load_inputs
+
+    chosen = load_scenario(scenario, override)
+    given = load_inputs(chosen)
+    report = demand_report(case(chosen, given.demand), given.demand, given.usage)
+    if as_json:
+        print_json(_document(chosen, report))
+    else:
+        _show(chosen, report)
+
+
+def _document(scenario: Scenario, report: DemandReport) -> dict[str, Any]:
+    return {
+        "scenario": scenario.scenario,
+        "source": report.demand.source,
+        "start": report.demand.horizon.start,
+        "hours": report.demand.horizon.hours,
+        "binding": report.axis,
+        "peak": report.peak,
+        "mean": report.mean,
+        "load_factor": report.load_factor,
+        "readings": report.readings,
+        "implied_premium": report.implied_premium,
+        "served_share": report.served_share,
+        "worker_hours": _hours(report.workers),
+        "worker_hours_left": {name: _hours(hours) for name, hours in report.left.items()},
+        "right_sizing": report.right_sizes,
+        "forecast": _forecast(report.forecast),
+        "notes": report.notes,
+    }
+
+
+def _hours(hours: Any) -> dict[str, Any]:
+    return {
+        "total": hours.total,
+        "peak": hours.peak,
+        "mean": hours.mean,
+        "hours_running": hours.hours_running,
+        "on_demand_list_usd": hours.usd,
+    }
+
+
+def _forecast(ahead: Forecast) -> dict[str, Any]:
+    return {
+        "from": ahead.horizon.start,
+        "hours": ahead.horizon.hours,
+        "bucket_h": ahead.bucket_h,
+        "growth_share_per_year": ahead.growth_share_per_year,
+        "quantiles": {f"p{round(share * 100):02d}": values for share, values in ahead.quantiles.items()},
+        "capacity_by_premium": {
+            f"{premium:g}": {"capacity": advice.capacity, "regret": advice.regret, "members": advice.members}
+            for premium, advice in ahead.advice.items()
+        },
+        "outages_replaced": ahead.outages_replaced,
+        "warnings": ahead.warnings,
+    }
+
+
+def _show(scenario: Scenario, report: DemandReport) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{scenario.scenario}: {report.demand.horizon.hours:,} hours from {report.demand.horizon.start:%Y-%m-%d %H:%M} UTC")
+    for table in (_totals(report), _readings(scenario, report), _workers(scenario, report), _right_sizing(report), _ahead(report)):
+        if table.row_count:
+            console.print(table)
+    for note in (*report.notes, *report.forecast.warnings):
+        console.print(f"note: {note}")
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    return table
+
+
+def _totals(report: DemandReport) -> Any:
+    table = _table("Requests", "resource", "peak", "mean", "load factor", "")
+    for axis, peak in report.peak.items():
+        binding = "binds" if axis == report.axis else ""
+        table.add_row(axis, f"{peak:,.0f}", f"{report.mean[axis]:,.0f}", f"{report.load_factor[axis]:.3f}", binding)
+    return table
+
+
+def _readings(scenario: Scenario, report: DemandReport) -> Any:
+    share = scenario.demand.build_share
+    table = _table(f"Private nodes, three readings of {share:.0%} (spares included)", "reading", "nodes")
+    names = ("of the users", "of the peak", "of the worker hours, filled first")
+    half = report.readings
+    for name, nodes in zip(names, (half.by_users_nodes, half.by_peak_nodes, half.by_worker_hours_nodes), strict=True):
+        table.add_row(name, "no users known" if nodes is None else f"{nodes:,}")
+    return table
+
+
+def _workers(scenario: Scenario, report: DemandReport) -> Any:
+    table = _table(f"{scenario.aws.worker} worker hours", "view", "hours", "peak", "mean", "at list price, USD")
+    beside = f"beside {report.readings.by_peak_nodes - scenario.zones[0].spare_nodes} nodes"
+    rows = {"all on AWS": report.workers}
+    rows |= {f"{beside}, {name.replace('_', ' ')}": hours for name, hours in report.left.items()}
+    for name, hours in rows.items():
+        table.add_row(name, f"{hours.total:,}", f"{hours.peak:,}", f"{hours.mean:,.1f}", f"{hours.usd:,.0f}")
+    return table
+
+
+def _right_sizing(report: DemandReport) -> Any:
+    columns = ("workload", "class", "cpu m", "advised", "memory MiB", "advised")
+    table = _table("Right-sizing (advice; nodes are counted from requests)", *columns)
+    for size in report.right_sizes:
+        cpu = (f"{size.cpu_m:,}", str(size.advised_cpu_m))
+        table.add_row(size.workload, size.workload_class, *cpu, f"{size.memory_mib:,}", str(size.advised_memory_mib))
+    return table
+
+
+def _ahead(report: DemandReport) -> Any:
+    weeks = report.forecast.horizon.hours / 168
+    table = _table(f"Capacity for the next {weeks:.0f} weeks", "AWS / private price", report.axis, "back-tested regret")
+    for premium, advice in report.forecast.advice.items():
+        regret = "not tested" if advice.regret is None else f"{advice.regret:.2%}"
+        table.add_row(f"{premium:g}", f"{advice.capacity:,.0f}", regret)
+    return table
