@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,7 +70,8 @@ class ZoneBuild:
         """Everything to buy for `nodes` workers; nothing for none."""
         if nodes == 0:
             return ()
-        return self.kind.bill_of_materials(self.part, self.servers_for(nodes), self.server, self.server_usd, self.parameters)
+        lines = self.kind.bill_of_materials(self.part, self.servers_for(nodes), self.server, self.server_usd, self.parameters)
+        return tuple(line if line.priced_by else replace(line, priced_by=self.price_parameter) for line in lines)
 
     def marginal_usd_per_year(self, prices: PrivatePrices) -> float:
         """Yearly cost of one more worker: its part of one more server."""
@@ -79,7 +80,10 @@ class ZoneBuild:
 
 @dataclass(frozen=True)
 class Case:
-    """`demand` : float64 [hours] in the unit of `axis`, the resource that binds; `parameters` with overrides applied."""
+    """`demand` : float64 [hours] in the unit of `axis`, the resource that binds; `parameters` with overrides applied.
+
+    `users_peak` is the peak demand of the share of users that the scenario homes privately, same unit; None when users are not known.
+    """
 
     scenario: Scenario
     demand: NDArray[np.float64]
@@ -89,7 +93,7 @@ class Case:
     on_demand_usd_per_h: float
     parameters: Parameters
     billed_usd_per_year: float | None = None
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    users_peak: float | None = None
 
     @cached_property
     def prices(self) -> PriceBook:
@@ -129,6 +133,12 @@ class Case:
     def with_scenario(self, scenario: Scenario) -> Case:
         """The same demand and zones under another planner or AWS part."""
         return replace(self, scenario=scenario)
+
+    def scaled(self, factor: float) -> Case:
+        """The same case with its demand multiplied; itself when nothing changes."""
+        if factor == 1.0:
+            return self
+        return replace(self, demand=self.demand * factor, users_peak=None if self.users_peak is None else self.users_peak * factor)
 
     def with_limits_lifted(self) -> Case:
         """The same case without any `max_nodes` (what a limit costs)."""

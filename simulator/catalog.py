@@ -16,6 +16,7 @@ from models.errors import Problem, ScenarioError, UnknownName
 from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
 from models.parameter import Confidence, Parameter, Parameters
 from models.scenario import Scenario, ZonePart, parse_scenario
+from models.unknown import Unknown
 
 
 def data_folder() -> Path:
@@ -163,8 +164,13 @@ def zone_build(part: ZonePart, values: Parameters) -> ZoneBuild:
     return ZoneBuild(part, server(part.server), flavour, server_usd_parameter(part.server), values)
 
 
-def case(scenario: Scenario, demand: Demand, billed_usd_per_year: float | None = None) -> Case:
-    """The scenario resolved against the catalog, its demand reduced to the axis that binds on the first zone's node."""
+def case(
+    scenario: Scenario, demand: Demand, *, users_peak: float | Unknown | None = None, billed_usd_per_year: float | None = None
+) -> Case:
+    """The scenario resolved against the catalog, its demand reduced to the axis that binds on the first zone's node.
+
+    `users_peak` in that axis's unit, as `simulator.demand.readings.users_peak_demand` finds it.
+    """
     values = parameters(scenario.parameters)
     zones = tuple(zone_build(part, values) for part in scenario.zones)
     aws = scenario.aws
@@ -179,4 +185,5 @@ def case(scenario: Scenario, demand: Demand, billed_usd_per_year: float | None =
         on_demand_usd_per_h=on_demand_usd_per_h(aws.worker, aws.region),
         parameters=values,
         billed_usd_per_year=billed_usd_per_year,
+        users_peak=None if isinstance(users_peak, Unknown) else users_peak,
     )

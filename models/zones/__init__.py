@@ -24,6 +24,7 @@ class BomLine:
     """One line of the purchase list; `watts_each` at peak counts towards colocation and energy.
 
     `supported` servers carry an operating-system subscription; `worker` marks the lines that grow with the demand.
+    `unit_usd` is `price_share` of the parameter `priced_by`, where one prices the line (a workbook writes it as a formula).
     """
 
     item: str
@@ -33,6 +34,8 @@ class BomLine:
     supported: bool = True
     why: str = ""
     worker: bool = False
+    priced_by: str = ""
+    price_share: float = 1.0
 
     @property
     def usd(self) -> float:
@@ -114,22 +117,37 @@ def site_lines(part: ZonePart, servers: int, server: NodeShape, server_usd: floa
     """
     p = parameters
     racks = ceil_int(servers / p["servers_per_rack"])
+    optics = servers * p["optics_per_server"]
     return (
         BomLine(f"worker server {part.server}", servers, server_usd, server.watts_peak, why="runs the pods", worker=True),
-        BomLine("ToR switch", racks * p["tor_per_rack"], p["tor_switch_usd"], p["tor_switch_w"], False, f"{racks} racks"),
-        BomLine("optics", servers * p["optics_per_server"], p["optics_usd"], 0.0, False, "ports of every worker server"),
-        BomLine(
-            "DNS and proxy server", p["dns_proxy_servers"], p["dns_proxy_server_usd"], p["dns_proxy_server_w"], why="steers users to a site"
+        priced("ToR switch", racks * p["tor_per_rack"], "tor_switch_usd", p, "tor_switch_w", supported=False, why=f"{racks} racks"),
+        priced("optics", optics, "optics_usd", p, supported=False, why="ports of every worker server"),
+        priced(
+            "DNS and proxy server", p["dns_proxy_servers"], "dns_proxy_server_usd", p, "dns_proxy_server_w", why="steers users to a site"
         ),
     )
 
 
+def priced(
+    item: str,
+    quantity: float,
+    price: str,
+    parameters: Parameters,
+    watts: str = "",
+    *,
+    share: float = 1.0,
+    supported: bool = True,
+    why: str = "",
+) -> BomLine:
+    """A line whose unit price is `share` of parameter `price` and whose watts are parameter `watts`."""
+    watts_each = parameters[watts] if watts else 0.0
+    return BomLine(item, quantity, parameters[price] * share, watts_each, supported, why, priced_by=price, price_share=share)
+
+
 def controller_line(parameters: Parameters) -> BomLine:
     """OpenStack controllers, needed once a zone."""
-    p = parameters
-    return BomLine(
-        "OpenStack controller", p["openstack_controllers"], p["controller_server_usd"], p["controller_server_w"], why="three keep a quorum"
-    )
+    quantity = parameters["openstack_controllers"]
+    return priced("OpenStack controller", quantity, "controller_server_usd", parameters, "controller_server_w", why="three keep a quorum")
 
 
 def master_vms(part: ZonePart, parameters: Parameters) -> int:

@@ -6,7 +6,7 @@ from models.node import NodeShape
 from models.parameter import Parameters
 from models.scenario import ZonePart
 from models.units import ceil_int
-from models.zones import SITE_PARAMETERS, ZONES, BomLine, Provisioning, Tenancy, site_lines
+from models.zones import SITE_PARAMETERS, ZONES, BomLine, Provisioning, Tenancy, priced, site_lines
 
 
 class BareMetal:
@@ -34,8 +34,8 @@ class BareMetal:
         masters = ceil_int(p["masters_per_cluster"]) * part.tenants
         return (
             *site_lines(part, servers, server, server_usd, parameters),
-            BomLine("master server", masters, p["master_server_usd"], p["master_server_w"], why="dedicated masters for every cluster"),
-            BomLine("L4 appliance", 2, p["l4_pair_usd"] / 2, p["l4_appliance_w"], False, "no software-defined load balancer here"),
+            priced("master server", masters, "master_server_usd", p, "master_server_w", why="dedicated masters for every cluster"),
+            priced("L4 appliance", 2, "l4_pair_usd", p, "l4_appliance_w", share=0.5, supported=False, why="no software-defined balancer"),
         )
 
     def provisioning(self, parameters: Parameters) -> Provisioning:

@@ -15,6 +15,7 @@ from models.zones import (
     Tenancy,
     controller_line,
     master_vms,
+    priced,
     site_lines,
     with_speed,
 )
@@ -49,7 +50,7 @@ class Ironic:
             *site_lines(part, servers, server, server_usd, parameters),
             BomLine("host for VM masters", hosts, server_usd, server.watts_peak, why=f"{masters} VM masters"),
             controller_line(p),
-            BomLine("Ironic conductor", conductors, p["controller_server_usd"], p["controller_server_w"], why="deploys and cleans servers"),
+            priced("Ironic conductor", conductors, "controller_server_usd", p, "controller_server_w", why="deploys and cleans servers"),
         )
 
     def provisioning(self, parameters: Parameters) -> Provisioning:

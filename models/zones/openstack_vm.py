@@ -19,6 +19,7 @@ from models.zones import (
     Tenancy,
     controller_line,
     master_vms,
+    priced,
     site_lines,
     with_speed,
 )
@@ -102,7 +103,7 @@ class OpenStackVM:
             *site_lines(part, servers, server, server_usd, parameters),
             BomLine("host for VM masters", hosts, server_usd, server.watts_peak, why=f"{masters} VM masters, spread over all hosts"),
             controller_line(p),
-            BomLine("Ceph node", p["ceph_nodes"], p["ceph_node_usd"], p["ceph_node_w"], why="software-defined storage"),
+            priced("Ceph node", p["ceph_nodes"], "ceph_node_usd", p, "ceph_node_w", why="software-defined storage"),
         )
 
     def provisioning(self, parameters: Parameters) -> Provisioning:

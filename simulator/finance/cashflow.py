@@ -40,7 +40,7 @@ def at_quarter(case: Case, quarter: int) -> Case:
     if growth == 1.0 and change == 1.0:
         return case
     billed = None if case.billed_usd_per_year is None else case.billed_usd_per_year * growth * change
-    return replace(case, demand=case.demand * growth, on_demand_usd_per_h=case.on_demand_usd_per_h * change, billed_usd_per_year=billed)
+    return replace(case.scaled(growth), on_demand_usd_per_h=case.on_demand_usd_per_h * change, billed_usd_per_year=billed)
 
 
 def fleet_by_quarter(case: Case, steps: Sequence[Step]) -> list[dict[str, int]]:

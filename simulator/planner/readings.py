@@ -13,14 +13,22 @@ from simulator.planner.screening import screen
 def readings(case: Case) -> Readings:
     """The three readings of "half" on the first zone's nodes, spares included.
 
-    by users: the homed users' own peak (users share one profile here); by peak: that share of the peak; by worker hours: the fewest
-    nodes that serve that share of all demanded hours when filled first. Shipped case: 40, 40, 26.
+    by users: the homed users' own peak, None when users are not known; by peak: that share of the peak; by worker hours: the
+    fewest nodes that serve that share of all demanded hours when filled first. Shipped case: 40, 40, 26.
     """
     zone, share = case.zones[0], case.scenario.demand.build_share
-    peak, spare = float(case.demand.max(initial=0.0)), zone.part.spare_nodes
-    by_peak = nodes_for(share * peak, case.room(zone)) + spare
-    by_hours = nodes_for_served_share(case.demand, case.room(zone), share) + spare
-    return Readings(by_users_nodes=by_peak, by_peak_nodes=by_peak, by_worker_hours_nodes=by_hours)
+    room, spare = case.room(zone), zone.part.spare_nodes
+    return Readings(
+        by_users_nodes=None if case.users_peak is None else nodes_for(case.users_peak, room) + spare,
+        by_peak_nodes=nodes_for(share * float(case.demand.max(initial=0.0)), room) + spare,
+        by_worker_hours_nodes=nodes_for_served_share(case.demand, room, share) + spare,
+    )
+
+
+def reference_nodes(case: Case) -> int:
+    """Nodes at which average costs are taken: the by-users reading, or by peak when users are not known."""
+    half = readings(case)
+    return max(half.by_peak_nodes if half.by_users_nodes is None else half.by_users_nodes, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,9 @@ def average_usd_per_node(case: Case, nodes: int, staff_fte: float) -> float:
 def least_cost_table(case: Case) -> tuple[CostView, ...]:
     """What costs least at average cost without and with staff, and at marginal cost; on demand and at the best commitment.
 
-    Averages are taken at the nodes of the by-users reading. Shipped case: 61/40, 54/23, 72/55.
+    Averages are taken at `reference_nodes`. Shipped case: 61/40, 54/23, 72/55.
     """
-    reference = max(readings(case).by_users_nodes or 1, 1)
+    reference = reference_nodes(case)
     fte = case.scenario.planner.staff_fte or 1.0
     views: tuple[tuple[str, float | None], ...] = (
         ("average_no_staff", average_usd_per_node(case, reference, 0.0)),

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from models.case import Case
 from models.dispatch import aws_workers_left
-from models.errors import InfeasiblePlan
+from models.errors import InfeasiblePlan, Problem, ScenarioError
 from models.plan import Limit, Readings, Recommendation
 from simulator.planner.advice import Advice
-from simulator.planner.readings import CostView, average_usd_per_node, least_cost_table, readings
+from simulator.planner.readings import CostView, average_usd_per_node, least_cost_table, readings, reference_nodes
 from simulator.planner.reasons import explain
 from simulator.planner.screening import Screening, screen
 from simulator.planner.steps import build_steps, grown, lead_days
@@ -53,12 +53,20 @@ def working_nodes(case: Case, screening: Screening) -> int:
         pays = screening.cost_usd_per_year[screening.optimum] < screening.cost_usd_per_year[0]
         chosen = screening.optimum if pays else 0
     elif objective == "average":
-        reference = max(readings(case).by_users_nodes or 1, 1)
-        average = average_usd_per_node(case, reference, case.scenario.planner.staff_fte)
+        average = average_usd_per_node(case, reference_nodes(case), case.scenario.planner.staff_fte)
         chosen = screen(case, usd_per_node_year=average).optimum
     else:
-        chosen = screening.working(getattr(readings(case), f"{objective}_nodes") or 0)
+        chosen = screening.working(_reading(case, f"{objective}_nodes"))
     return max(chosen, quota_floor(case, screening))
+
+
+def _reading(case: Case, name: str) -> int:
+    nodes: int | None = getattr(readings(case), name)
+    if nodes is None:
+        raise ScenarioError(
+            Problem("planner.objective", "by_users, but no workload says its users", "label namespaces with users, or use by_peak")
+        )
+    return nodes
 
 
 def quota_floor(case: Case, screening: Screening) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 
 from models.case import Case
@@ -15,8 +14,7 @@ QUARTER_DAYS = 91
 
 def grown(case: Case, days: float) -> Case:
     """The case with its demand grown for `days` at the scenario's yearly rate."""
-    factor = (1.0 + case.scenario.demand.growth_share_per_year) ** (days / DAYS_PER_YEAR)
-    return case if factor == 1.0 else replace(case, demand=case.demand * factor)
+    return case.scaled((1.0 + case.scenario.demand.growth_share_per_year) ** (days / DAYS_PER_YEAR))
 
 
 def lead_days(case: Case) -> int:
