@@ -104,6 +104,7 @@ class Recorder:
             packing_share=_packing(pools, up, busy.sum(axis=2)),
             scale_out_s={name: np.array(ms, np.float64) / 1000.0 for name, ms in self.scale_out_ms.items() if ms},
             private=tuple(pool.private for pool in pools),
+            node_cpu=tuple(pool.shape.schedulable_cpu_m / 1000.0 for pool in pools),
             classes=CLASSES,
             busy_class_cpu_h=busy,
             busy_memory_mib_h=memory[:, order].sum(axis=2),
