@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simulator.engine.scores_kernels import FLOOR_GUARD, balance_of_two
+from simulator.engine.scores_kernels import balance_of_two, free_percent
 
 I4 = np.int32
 U8 = np.uint64
@@ -47,7 +47,9 @@ def _score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory
     score, or from 1.36 `50 + (50 + with - without) // 2`: mask -1 and shift 1 select the second form.
     """
     fit_weight, balance_weight, balance_mask, balance_shift = rules
-    fit = I4(I4((cpu_base + sign * a) * cpu_scale + FLOOR_GUARD) + I4((memory_base + sign * b) * memory_scale + FLOOR_GUARD)) >> I4(1)
+    cpu_share = free_percent(cpu_base + sign * a, cpu_scale)
+    memory_share = free_percent(memory_base + sign * b, memory_scale)
+    fit = I4(cpu_share + memory_share) >> I4(1)
     after = balance_of_two(cpu - a, cpu, memory - b, memory)
     half = I4(I4(50) & balance_mask)
     balance = I4(half + I4(I4(I4(half + after) - I4(without & balance_mask)) >> balance_shift))

@@ -22,8 +22,8 @@ Amounts = NDArray[np.int64]
 NONZERO_CPU_M = 100
 NONZERO_MEMORY_MIB = 200
 MAX_SCORE = 100
-FLOOR_GUARD = 2.0**-22
-"""Lifts `free * (100 / capacity)` over the rounding of the reciprocal: its floor is exact for amounts below 2^21."""
+FLOOR_GUARD = 2.0**-36
+"""Lifts `free * (100 / capacity)` over the rounding of the reciprocal: its floor is exact for amounts below 2^31."""
 
 
 @njit(cache=True)
@@ -142,13 +142,13 @@ def balanced_136(requested: Amounts, requested_without: Amounts, allocatable: Am
     return 50 + (50 + balanced_classic(requested, allocatable) - balanced_classic(requested_without, allocatable)) // 2
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True, error_model="numpy")
 def free_percent(free: float, scale: float) -> np.int32:
-    """`free * 100 // capacity` without a division, for `scale = 100 / capacity` and amounts below 2^21."""
+    """`free * 100 // capacity` without a division, for `scale = 100 / capacity` and amounts below 2^31."""
     return np.int32(free * scale + FLOOR_GUARD)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True, error_model="numpy")
 def balance_of_two(used_cpu: float, cpu: float, used_memory: float, memory: float) -> np.int32:
     """`balanced_classic` of exactly two resources, neither above its capacity; two true divisions keep it equal to Go's."""
     return np.int32((1.0 - abs((used_cpu / cpu - used_memory / memory) * 0.5)) * 100.0)
