@@ -1,0 +1,144 @@
+"""How bills are shown: the JSON document of `burstline bill` and its tables."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from models.unknown import Unknown
+
+if TYPE_CHECKING:
+    from models.bill import BillPeriod, BillReport
+
+_MONEY = (
+    "unblended",
+    "amortised",
+    "invoice",
+    "addressable",
+    "list_cost",
+    "contracted",
+    "effective_as_written",
+    "net_amortised",
+    "discounts",
+    "upfront_bought",
+    "upfront_amortised",
+    "unused_commitment",
+    "identity_error",
+)
+_PLAIN = (
+    "rows_in",
+    "rows_used",
+    "rows_explained",
+    "worker_hours",
+    "provisional",
+    "untagged_share",
+    "bare_share",
+    "tag_key",
+    "discount_form",
+)
+
+
+def as_document(report: BillReport) -> dict[str, Any]:
+    """The JSON document: money keys end in the bill's currency code."""
+    currencies = sorted({period.currency for period in report.periods})
+    return {
+        "currency": currencies[0] if len(currencies) == 1 else currencies,
+        "periods": [_period(period) for period in report.periods],
+        "refused": list(report.refused),
+        "ignored": [{"path": path, "found": why} for path, why in report.ignored],
+    }
+
+
+def _period(period: BillPeriod) -> dict[str, Any]:
+    end = f"_{period.currency.lower()}"
+    categories = {name: {"rows": rows} for name, rows in period.rows_by_category}
+    amounts: dict[str, dict[str, Any]] = {name: dict(value) for name, value in categories.items()}
+    for kind, pairs in (("unblended", period.by_category), ("amortised", period.amortised_by_category)):
+        for name, amount in pairs:
+            amounts[name][kind + end] = amount
+    return {
+        "period": period.period,
+        "format": period.format,
+        "currency": period.currency,
+        "place": period.place,
+        **{name + end: getattr(period, name) for name in _MONEY},
+        **{name: getattr(period, name) for name in _PLAIN},
+        "by_category": amounts,
+        "bridge": [{"step": step, "amount" + end: amount} for step, amount in period.bridge],
+        "commitments": [
+            {
+                "kind": cost.kind,
+                "name": cost.name,
+                "fee" + end: cost.fee,
+                "used" + end: cost.used,
+                "unused" + end: cost.unused,
+                "residual" + end: cost.residual,
+            }
+            for cost in period.commitments
+        ],
+        "worker_hours_by_purchase_option": dict(period.worker_hours_by_option),
+        "worker_hours_by_instance_type": dict(period.worker_hours_by_type),
+        "worker_hours_by_tag": dict(period.worker_hours_by_tag),
+        "notes": list(period.notes),
+    }
+
+
+def draw(report: BillReport) -> None:
+    """Print the reconciliation to stdout, what was refused to stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    out, err = Console(), Console(stderr=True)
+    if report.periods:
+        table = Table(title="Bills, reconciled", title_justify="left")
+        table.add_column("")
+        for period in report.periods:
+            table.add_column(f"{period.period}{' (provisional)' if period.provisional else ''}\n{period.format}", justify="right")
+        for label, cells in _lines(report.periods):
+            table.add_row(label, *cells)
+        out.print(table)
+    for period in report.periods:
+        for note in period.notes:
+            out.print(f"{period.period}: {note}", markup=False, highlight=False)
+    if report.ignored:
+        out.print(
+            f"{len(report.ignored)} files left aside, e.g. {report.ignored[0][0]}: {report.ignored[0][1]}", markup=False, highlight=False
+        )
+    for refusal in report.refused:
+        err.print(f"refused {refusal.place}: found {refusal.found}; {refusal.mend}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(periods: tuple[BillPeriod, ...]) -> list[tuple[str, list[str]]]:
+    def row(label: str, name: str) -> tuple[str, list[str]]:
+        return label, [_money(getattr(period, name), period.currency) for period in periods]
+
+    steps = list(dict.fromkeys(step for period in periods for step, _ in period.bridge if step != "invoice"))
+    return [
+        row("unblended (cash)", "unblended"),
+        row("- upfront bought", "upfront_bought"),
+        row("+ upfront amortised", "upfront_amortised"),
+        row("= amortised", "amortised"),
+        row("  identity error", "identity_error"),
+        row("invoice", "invoice"),
+        *((step, [_money(dict(period.bridge).get(step, Decimal(0)), period.currency) for period in periods]) for step in steps),
+        row("= addressable", "addressable"),
+        row("unused commitment", "unused_commitment"),
+        ("worker hours", [f"{period.worker_hours:,.3f}" for period in periods]),
+        *(
+            (f"  {option}", [f"{dict(period.worker_hours_by_option).get(option, 0.0):,.3f}" for period in periods])
+            for option in sorted({option for period in periods for option, _ in period.worker_hours_by_option})
+        ),
+        ("rows in", [f"{period.rows_in:,}" for period in periods]),
+        ("= used + explained", [f"{period.rows_used:,} + {period.rows_explained:,}" for period in periods]),
+        ("untagged rows", [_share(period.untagged_share, period.tag_key) for period in periods]),
+    ]
+
+
+def _money(value: Decimal | Unknown, currency: str) -> str:
+    if isinstance(value, Unknown):
+        return "unknown"
+    return f"{value:,.6f} {currency}"
+
+
+def _share(value: float | Unknown, key: str) -> str:
+    return "unknown" if isinstance(value, Unknown) else f"{value:.1%} without {key}"

@@ -1,0 +1,314 @@
+"""One delivery of a bill into the store: read once, check, derive, reconcile, then replace its periods in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from models.bill import BillPeriod
+from models.errors import BillingFormatError, Problem
+from simulator.ingest.bill_lines import BILL_KEYS, KEY_TYPES, SUM_TYPES
+from simulator.ingest.currency import Rates
+from simulator.ingest.deliveries import Delivery
+from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
+from simulator.ingest.reconcile import PeriodHeader, faults_of, kind_sql, reconcile
+from simulator.ingest.store import transaction
+from simulator.ingest.tabular import Table, damaged, open_table, text_literal
+
+DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for between parts only, to stay in bounded memory
+_NAMED_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A delivery that was read, checked and reconciled but not yet written; its rows wait in the table `bill_stage`."""
+
+    delivery: Delivery
+    headers: tuple[PeriodHeader, ...]
+    periods: tuple[BillPeriod, ...]
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    scratch: Path,
+    *,
+    format_name: str | None = None,
+    options: Options | None = None,
+    rates: Rates | None = None,
+    currency: str | None = None,
+) -> Staged:
+    """Read a delivery into `bill_stage`. Raises `BillingFormatError` with every problem; nothing of it is stored then."""
+    table = open_table(connection, delivery.files, scratch)
+    name = format_name or recognise(table, delivery.place)
+    form = FORMATS[name]
+    missing = form.missing(table)
+    if missing:
+        found = f"a {form.title} table without {', '.join(missing)}"
+        raise BillingFormatError(Problem(f"{delivery.place}: header", found, "export these columns too"))
+    try:
+        grouping = form.group(connection, table, options or Options())
+        _read_groups(connection, table, grouping)
+        _refuse_bad_rows(connection, delivery, table, form, grouping, scratch)
+        headers = _headers(connection, delivery, name, form, grouping, rates, currency)
+        _derive(connection, form, headers, rates)
+    except duckdb.OutOfMemoryException:
+        raise BillingFormatError(Problem(delivery.place, "a bill too large for this machine's memory and disk", "use --athena")) from None
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise
+    except duckdb.Error as error:
+        raise BillingFormatError(damaged(delivery.files, error)) from None
+    periods = tuple(reconcile(connection, "bill_stage", header) for header in headers)
+    problems = []
+    for header, period in zip(headers, periods, strict=True):
+        for fault in faults_of(connection, "bill_stage", header, period):
+            rows = f"strftime(period_start, '%Y-%m') = {text_literal(header.period)} AND ({fault.rows or grouping.suspect})"
+            where = _name_rows(connection, delivery, form, lambda _, rows=rows: rows, scratch)
+            problems.append(Problem(f"{delivery.place}: {header.period}{where}", fault.found, fault.mend))
+    if problems:
+        raise BillingFormatError(problems)
+    return Staged(delivery, headers, periods)
+
+
+def commit(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
+    """Replace the staged periods whole: all of them or, if killed, none.
+
+    A stored period is the same one when it shares a payer account, so a bill of more accounts replaces those of each.
+    """
+    columns = ", ".join([*BILL_KEYS, *KEY_TYPES, *SUM_TYPES])
+    with transaction(connection):
+        for header in staged.headers:
+            same = "period = ? AND list_has_any(string_split(bill, ','), string_split(?, ','))"
+            for table in ("bill_line", "bill_period", "bill_source"):
+                connection.execute(f"DELETE FROM {table} WHERE {same}", [header.period, header.bill]).fetchall()
+            connection.execute(
+                "INSERT INTO bill_period VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    header.bill,
+                    header.period,
+                    header.currency,
+                    header.format,
+                    header.place,
+                    header.tag_key,
+                    header.rows_in,
+                    header.doubt,
+                    list(header.notes),
+                ],
+            ).fetchall()
+            for file in staged.delivery.files:
+                row = [header.bill, header.period, str(file), file.stat().st_size]
+                connection.execute("INSERT INTO bill_source VALUES (?, ?, ?, ?)", row).fetchall()
+        connection.execute(f"INSERT INTO bill_line ({columns}) SELECT {columns} FROM bill_stage").fetchall()
+    connection.execute("DROP TABLE IF EXISTS bill_stage").fetchall()
+
+
+class NoBill(BillingFormatError):
+    """A table that is no bill at all."""
+
+
+def recognise(table: Table, place: str) -> str:
+    """The format that is surest of the table; below 0.6 nobody is, and the file is refused."""
+    scores = sorted(((form.sniff(table), name) for name, form in FORMATS.items()), reverse=True)
+    if not scores or scores[0][0] < 0.6:
+        near = f"; nearest is {scores[0][1]} at {scores[0][0]:.0%}" if scores and scores[0][0] > 0.2 else ""
+        found = f"columns of no known bill format{near}"
+        raise NoBill(Problem(place, found, f"give one of {', '.join(FORMATS.names())} (--format)"))
+    return scores[0][1]
+
+
+def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
+    keys = [f"{sql} AS {name}" for name, sql in grouping.keys.items()]
+    sums = [f"{sql} AS {name}" for name, sql in grouping.sums.items()]
+    bad = [f"count_if({check.sql}) AS bad_{number}" for number, check in enumerate(grouping.checks)]
+    select = f"SELECT {', '.join([*keys, 'count(*) AS rows', *sums, *bad])} FROM {table.relation} GROUP BY ALL"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+
+
+def _refuse_bad_rows(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, form: BillFormat, grouping: Grouping, scratch: Path
+) -> None:
+    counts = ", ".join(f"coalesce(sum(bad_{number}), 0)" for number in range(len(grouping.checks)))
+    rows, *bad = connection.execute(f"SELECT coalesce(sum(rows), 0), {counts} FROM raw_group").fetchall()[0]
+    if not rows:
+        raise BillingFormatError(Problem(delivery.place, "a header without rows: an empty month", "leave it out, or fetch it again"))
+    problems = []
+    for check, count in zip(grouping.checks, bad, strict=True):
+        if count:
+            which = grouping.checks.index(check)
+            where = _name_rows(connection, delivery, form, lambda own, which=which: own.checks[which].sql, scratch)
+            problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
+    if not problems and grouping.duplicate_key and rows <= DUPLICATE_CHECK_ROWS:
+        query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
+        repeated = connection.execute(query).fetchall()[0][0]
+        if repeated:
+            which = (
+                f"SELECT {grouping.row_id} FROM {table.relation} GROUP BY {grouping.row_id}, {grouping.duplicate_key} HAVING count(*) > 1"
+            )
+            names = connection.execute(f"SELECT * FROM ({which}) ORDER BY 1 LIMIT {_NAMED_ROWS}").fetchall()
+            found = f"{repeated} line items given twice (same id and time interval): {', '.join(row[0] for row in names)}"
+            problems.append(Problem(delivery.place, found, "give each part once, of the newest delivery only"))
+    if problems:
+        raise BillingFormatError(problems)
+
+
+def _name_rows(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, form: BillFormat, which: Callable[[Grouping], str], scratch: Path
+) -> str:
+    """': row 3 (id), 7 (id) and more': the first data rows, counted from 1 in each file's own order, that satisfy `which`."""
+    connection.execute("SET preserve_insertion_order=true").fetchall()
+    named: list[str] = []
+    try:
+        for file in delivery.files:
+            table = open_table(connection, [file], scratch)
+            grouping = form.group(connection, table, Options())
+            keys = ", ".join(f"{sql} AS {name}" for name, sql in grouping.keys.items())
+            numbered = f"SELECT *, row_number() OVER () AS file_row FROM {table.relation}"
+            query = f"""SELECT file_row, row_name FROM (SELECT {keys}, file_row, {grouping.row_id} AS row_name,
+                * FROM ({numbered})) WHERE {which(grouping)} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
+            prefix = "" if len(delivery.files) == 1 else f"{file.name} "
+            named += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
+    finally:
+        connection.execute("SET preserve_insertion_order=false").fetchall()
+    if not named:
+        return ""
+    return ": " + ", ".join(named[:_NAMED_ROWS]) + (" and more" if len(named) > _NAMED_ROWS else "")
+
+
+def _headers(
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    name: str,
+    form: BillFormat,
+    grouping: Grouping,
+    rates: Rates | None,
+    currency: str | None,
+) -> tuple[PeriodHeader, ...]:
+    found = connection.execute(
+        """SELECT list_sort(list(DISTINCT payer)), strftime(period_start, '%Y-%m') AS period, sum(rows)::BIGINT,
+            list_sort(list(DISTINCT currency)) FROM raw_group GROUP BY period ORDER BY period"""
+    ).fetchall()
+    doubts = _texts(connection, form.doubts())
+    remarks = _texts(connection, form.remarks())
+    headers, problems = [], []
+    for payers, period, rows, currencies in found:
+        target = currency or currencies[0]
+        unconverted = [name for name in currencies if name != target]
+        if unconverted and (rates is None or (currency is None and len(currencies) > 1)):
+            problems.append(_mixed(connection, delivery, period, currencies))
+            continue
+        for foreign in unconverted:
+            if rates is not None and (problem := rates.missing(foreign, target, period)):
+                problems.append(problem)
+        headers.append(
+            PeriodHeader(
+                bill=",".join(payers),
+                period=period,
+                currency=target,
+                format=name,
+                place=delivery.place,
+                tag_key=grouping.tag_key,
+                rows_in=rows,
+                doubt="; ".join(doubts.get(period, ())),
+                notes=(*grouping.notes, *remarks.get(period, ())),
+            )
+        )
+    if delivery.expected_period and not problems:
+        strange = sorted({header.period for header in headers} - {delivery.expected_period})
+        if strange:
+            found_text = f"rows of {', '.join(strange)} in a delivery of {delivery.expected_period}"
+            problems.append(Problem(delivery.place, found_text, "fetch the delivery again; its manifest and its parts disagree"))
+    if problems:
+        raise BillingFormatError(problems)
+    return tuple(headers)
+
+
+def _mixed(connection: duckdb.DuckDBPyConnection, delivery: Delivery, period: str, currencies: Sequence[str]) -> Problem:
+    counts = connection.execute(
+        """SELECT currency, sum(rows)::BIGINT, sum(unblended) FROM raw_group WHERE strftime(period_start, '%Y-%m') = ?
+            GROUP BY ALL ORDER BY 1""",
+        [period],
+    ).fetchall()
+    parts = ", ".join(f"{rows} rows of {total:.2f} {name}" for name, rows, total in counts)
+    mend = f"give --currency {currencies[0]} and --rates FILE with dated rates; currencies are never added up"
+    return Problem(f"{delivery.place}: {period}", f"costs in {' and '.join(currencies)} ({parts})", mend)
+
+
+def _texts(connection: duckdb.DuckDBPyConnection, query: str | None) -> dict[str, tuple[str, ...]]:
+    result: dict[str, tuple[str, ...]] = {}
+    for period, text in connection.execute(query).fetchall() if query else ():
+        result[period] = (*result.get(period, ()), text)
+    return result
+
+
+def _derive(connection: duckdb.DuckDBPyConnection, form: BillFormat, headers: Sequence[PeriodHeader], rates: Rates | None) -> None:
+    derived = form.derive()
+    period = "strftime(period_start, '%Y-%m')"
+    factor, target = _factor_sql(headers, rates, period), _by_period(headers, period, "currency")
+    keys = [f"CAST({derived[name]} AS {kind}) AS {name}" for name, kind in KEY_TYPES.items()]
+    sums = ["rows"]
+    for name, kind in SUM_TYPES.items():
+        if name != "rows":
+            converted = factor and kind.startswith("DECIMAL") and name not in ("quantity", "billed")
+            value = f"CAST({derived[name]} AS DOUBLE) * {factor}" if converted else derived[name]
+            value = f"CASE WHEN currency = {target} THEN {derived[name]} ELSE {value} END" if converted else value
+            sums.append(f"CAST({value} AS {kind}) AS {name}")
+    bill = [f"{_by_period(headers, period, 'bill')} AS bill, {period} AS period, {target} AS currency"]
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE bill_stage AS SELECT {', '.join([*bill, *keys, *sums])} FROM raw_group").fetchall()
+    connection.execute("DROP TABLE raw_group").fetchall()
+    _unused_from_fees(connection)
+
+
+def _by_period(headers: Sequence[PeriodHeader], period: str, field: str) -> str:
+    cases = " ".join(f"WHEN {text_literal(header.period)} THEN {text_literal(getattr(header, field))}" for header in headers)
+    return f"CASE {period} {cases} END"
+
+
+def _factor_sql(headers: Sequence[PeriodHeader], rates: Rates | None, period: str) -> str:
+    if rates is None:
+        return ""
+    cases = [
+        f"WHEN currency = {text_literal(source)} AND {period} = {text_literal(header.period)} THEN {factor!r}"
+        for header in headers
+        for source, factor in rates.factors(header.currency, header.period).items()
+    ]
+    return f"CASE {' '.join(dict.fromkeys(cases))} END" if cases else ""
+
+
+def _unused_from_fees(connection: duckdb.DuckDBPyConnection) -> None:
+    """Fill the unused part of fee rows whose commitment values are blank: fee - used, hour by hour, exact in total.
+
+    Used cost of hours without a fee row is taken off the plan's largest fee row.
+    """
+    if not connection.execute("SELECT count(*) FROM bill_stage WHERE unused IS NULL").fetchall()[0][0]:
+        return
+    plan = f"bill, period, commitment, {kind_sql()}"
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE plan_hour AS
+        SELECT bill, period, commitment, {kind_sql()} AS kind, charge_start, sum(used) AS used,
+            sum(fee) FILTER (unused IS NOT NULL) AS told_fee, sum(unused) AS told_unused
+        FROM bill_stage WHERE used <> 0 OR fee <> 0 GROUP BY ALL""").fetchall()
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE fee_row AS
+        SELECT rowid AS id, bill, period, commitment, {kind_sql()} AS kind, charge_start, fee,
+            row_number() OVER (PARTITION BY {plan}, charge_start ORDER BY fee DESC, usage_type, account, service, rowid) AS hour_rank,
+            row_number() OVER (PARTITION BY {plan} ORDER BY fee DESC, charge_start, usage_type, account, service, rowid) AS plan_rank
+        FROM bill_stage WHERE unused IS NULL""").fetchall()
+    connection.execute("""
+        UPDATE bill_stage SET unused = told.unused FROM (
+            SELECT f.id, f.fee
+                - CASE WHEN f.hour_rank = 1 THEN coalesce(h.used - coalesce(h.told_fee - h.told_unused, 0), 0) ELSE 0 END
+                - CASE WHEN f.plan_rank = 1 THEN coalesce(rest.used, 0) ELSE 0 END AS unused
+            FROM fee_row f
+            LEFT JOIN plan_hour h USING (bill, period, commitment, kind, charge_start)
+            LEFT JOIN (SELECT bill, period, commitment, kind, sum(used - coalesce(told_fee - told_unused, 0)) AS used FROM plan_hour p
+                WHERE NOT EXISTS (SELECT 1 FROM fee_row x WHERE (x.bill, x.period, x.commitment, x.kind, x.charge_start)
+                    = (p.bill, p.period, p.commitment, p.kind, p.charge_start)) GROUP BY ALL) rest
+                USING (bill, period, commitment, kind)) told
+        WHERE bill_stage.rowid = told.id""").fetchall()
+    connection.execute(
+        """UPDATE bill_stage SET amortised = unused, net_amortised = unused + net_unblended - unblended WHERE amortised IS NULL"""
+    ).fetchall()
+    connection.execute("DROP TABLE plan_hour; DROP TABLE fee_row").fetchall()

@@ -1,0 +1,95 @@
+"""Bill formats: one file per format; each says how sure it is of a file and how its rows become `bill_line` rows.
+
+An import is two SQL steps. `group` names the raw keys and sums that are read from the file in one pass (only these
+columns are read); `derive` turns the groups into `bill_line` rows: category, purchase option, effective cost. Effective
+cost is a formula on sums because every key that decides it (line type, blank commitment values) is a group key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import duckdb
+
+from models.registry import Registry
+from simulator.ingest.tabular import Table
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an import may choose. `tag_keys`: keys by which worker hours are split, the first that a bill has is used."""
+
+    tag_keys: tuple[str, ...] = (
+        "team",
+        "user",
+        "owner",
+        "cost_center",
+        "department",
+        "project",
+        "app",
+        "environment",
+        "workload",
+        "name",
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """Rows for which `sql` is true make the bill unusable: what was found there and how to mend it."""
+
+    sql: str
+    found: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """SQL expressions over the file's columns, by internal name. `row_id` names a row to a person.
+
+    suspect: SQL over keys and columns that finds the rows to look at when the whole period does not add up.
+    """
+
+    keys: Mapping[str, str]
+    sums: Mapping[str, str]
+    checks: tuple[Check, ...]
+    row_id: str
+    duplicate_key: str | None = None
+    tag_key: str = ""
+    suspect: str = "true"
+    notes: tuple[str, ...] = field(default=())
+
+
+class BillFormat(Protocol):
+    """One outside bill format."""
+
+    title: str
+    """Name and version of the format, for people."""
+
+    def sniff(self, table: Table) -> float:
+        """Confidence 0..1 that the table is of this format, from its columns alone."""
+        ...
+
+    def missing(self, table: Table) -> list[str]:
+        """Columns without which no total can be made."""
+        ...
+
+    def group(self, connection: duckdb.DuckDBPyConnection, table: Table, options: Options) -> Grouping:
+        """What is read from the file in one pass; `connection` may look up the keys of a map column."""
+        ...
+
+    def derive(self) -> Mapping[str, str]:
+        """SQL by `bill_line` column over the groups (keys, `rows` and sums of `group`)."""
+        ...
+
+    def doubts(self) -> str | None:
+        """SQL over `raw_group` giving (period, reason) where amortised cost cannot be trusted."""
+        ...
+
+    def remarks(self) -> str | None:
+        """SQL over `raw_group` giving (period, note) for what a reader should know."""
+        ...
+
+
+FORMATS: Registry[BillFormat] = Registry("bill format", __name__)

@@ -1,0 +1,283 @@
+"""A table file of any dress (parquet, csv, gzip, zip; told by content) as a duckdb relation with known columns.
+
+Columns are found by their letters alone, so that `lineItem/UnblendedCost`, `line_item_unblended_cost` and
+`LineItemUnblendedCost` are one name. Every text column is read as text: types are decided by the bill format, never guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from models.errors import BillingFormatError, Problem
+
+Container = Literal["parquet", "gzip", "zip", "text"]
+
+NULL_TEXTS = ("", "NULL", "\\N", "None", "null")
+_HEADER_BYTES = 4 * 1024 * 1024
+_DELIMITERS = (",", "\t", ";", "|", "\x01")
+_MONEY = "DECIMAL(38,16)"
+
+
+def letters(name: str) -> str:
+    """The name without case and punctuation: the form in which columns and tag keys are compared."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def quoted(name: str) -> str:
+    """A duckdb identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_literal(value: str) -> str:
+    """A duckdb string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One outside column: its name as written and its duckdb type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Files read together. `relation` is the text of a FROM clause; `columns` by their letters (case variants share them)."""
+
+    files: tuple[Path, ...]
+    relation: str
+    columns: dict[str, tuple[Column, ...]]
+    is_text: bool
+
+    def has(self, name: str) -> bool:
+        """Whether a column with these letters exists."""
+        return letters(name) in self.columns
+
+    def first(self, *names: str) -> str | None:
+        """The first of `names` that exists, as its letters."""
+        return next((letters(name) for name in names if self.has(name)), None)
+
+    def text(self, *names: str) -> str:
+        """SQL: the first non-empty of these columns as text, '' when there is none."""
+        found = [column for name in names if self.has(name) for column in self.columns[letters(name)]]
+        parts = [_plain_text(column, self.is_text) for column in found]
+        return f"coalesce({', '.join([*parts, chr(39) * 2])})" if parts else "''"
+
+    def money(self, name: str, *, symbols: bool = False) -> str:
+        """SQL: the column as DECIMAL, NULL where it is absent, empty or no number; `symbols` allows '$10,100.00 '."""
+        if not self.has(name):
+            return f"CAST(NULL AS {_MONEY})"
+        value = self._number(name, symbols=symbols)
+        return f"TRY_CAST({value} AS {_MONEY})"
+
+    def not_a_number(self, name: str, *, symbols: bool = False) -> str:
+        """SQL: the column holds something that is no number (text, NaN, infinity)."""
+        if not self.has(name):
+            return "false"
+        value = self._number(name, symbols=symbols)
+        return f"({value} IS NOT NULL AND TRY_CAST({value} AS {_MONEY}) IS NULL)"
+
+    def absent(self, name: str) -> str:
+        """SQL: the column is absent, or empty in this row."""
+        return f"{_plain_text(self.columns[letters(name)][0], self.is_text)} IS NULL" if self.has(name) else "true"
+
+    def time(self, name: str) -> str:
+        """SQL: the column as a UTC TIMESTAMP, NULL where it is absent, empty or no time."""
+        if not self.has(name):
+            return "CAST(NULL AS TIMESTAMP)"
+        column = self.columns[letters(name)][0]
+        if column.type == "VARCHAR":
+            text = _plain_text(column, self.is_text)
+            iso = f"TRY_CAST(TRY_CAST(replace({text}, ' UTC', '') AS TIMESTAMPTZ) AS TIMESTAMP)"
+            slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M'])"
+            value = f"CASE WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
+        else:
+            value = f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
+        return value
+
+    def not_a_time(self, name: str) -> str:
+        """SQL: the column holds something that is no time a bill can carry (30 o'clock, the year 5)."""
+        if not self.has(name):
+            return "false"
+        column = self.columns[letters(name)][0]
+        given = f"{quoted(column.name)} IS NOT NULL"
+        if column.type == "VARCHAR":
+            given = f"{_plain_text(column, self.is_text)} IS NOT NULL"
+        value = self.time(name)
+        return f"({given} AND coalesce({value} NOT BETWEEN TIMESTAMP '2000-01-01' AND TIMESTAMP '2199-12-31', true))"
+
+    def _number(self, name: str, *, symbols: bool) -> str:
+        column = self.columns[letters(name)][0]
+        if column.type != "VARCHAR":
+            return quoted(column.name)
+        text = _plain_text(column, self.is_text)
+        return f"replace(replace(trim({text}), '$', ''), ',', '')" if symbols else text
+
+
+def open_table(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], scratch: Path) -> Table:
+    """Read `files` together; zips are unpacked into `scratch`. Refuses what is damaged, empty or has no header."""
+    readable = [part for file in files for part in _unzipped(file, scratch)]
+    kinds = {container(file) for file in readable}
+    if kinds == {"parquet"}:
+        return _parquet(connection, files, readable)
+    if "parquet" in kinds:
+        raise BillingFormatError(Problem(str(files[0].parent), "parquet and text parts in one delivery", "import them one by one"))
+    return _text(files, readable)
+
+
+def container(file: Path) -> Container:
+    """What the first bytes say the file is."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4)
+    except OSError as error:
+        raise BillingFormatError(Problem(str(file), f"a file that cannot be read ({error.strerror})", "check the path")) from None
+    if head == b"PAR1":
+        return "parquet"
+    if head[:2] == b"\x1f\x8b":
+        return "gzip"
+    return "zip" if head == b"PK\x03\x04" else "text"
+
+
+def _plain_text(column: Column, nulls_done: bool) -> str:
+    name = quoted(column.name)
+    if column.type != "VARCHAR":
+        return f"CAST({name} AS VARCHAR)"
+    if nulls_done:
+        return name
+    return f"CASE WHEN {name} NOT IN ({', '.join(map(text_literal, NULL_TEXTS))}) THEN {name} END"
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], readable: Sequence[Path]) -> Table:
+    names = ", ".join(text_literal(str(file)) for file in readable)
+    relation = f"read_parquet([{names}], union_by_name=true, hive_partitioning=false)"
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    except duckdb.Error as error:
+        raise BillingFormatError(damaged(readable, error)) from None
+    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1]) for row in described]), is_text=False)
+
+
+def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
+    columns: dict[str, tuple[Column, ...]] = {}
+    selects = []
+    for file in readable:
+        written, delimiter = read_header(file)
+        names = _told_apart(file, written)
+        own = _by_letters([Column(name, "VARCHAR") for name in names])
+        columns = {**own, **columns}
+        selects.append(_read_csv(file, names, delimiter))
+    if len(selects) == 1:
+        return Table(tuple(files), selects[0], columns, is_text=True)
+    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {select}" for select in selects)
+    return Table(tuple(files), f"({union})", columns, is_text=True)
+
+
+def _read_csv(file: Path, names: Sequence[str], delimiter: str) -> str:
+    columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in names)
+    nulls = ", ".join(map(text_literal, NULL_TEXTS))
+    compression = "gzip" if container(file) == "gzip" else "none"
+    return (
+        f"read_csv({text_literal(str(file))}, auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, "
+        f"quote='\"', escape='\"', nullstr=[{nulls}], compression='{compression}', max_line_size=8388608)"
+    )
+
+
+def read_header(file: Path) -> tuple[list[str], str]:
+    """Column names as written and the delimiter, from the first record. A Hive export's `table.` prefix is taken off."""
+    try:
+        text = _head(file).decode("utf-8-sig", errors="strict" if file.stat().st_size < _HEADER_BYTES else "ignore")
+    except (OSError, EOFError, zlib.error):
+        raise BillingFormatError(Problem(str(file), "a gzip file that is cut short or damaged", "fetch it again")) from None
+    except UnicodeDecodeError as error:
+        raise BillingFormatError(Problem(f"{file}: byte {error.start}", "text that is not UTF-8", "export it as UTF-8")) from None
+    first = text.split("\n", 1)[0]
+    if not first.strip():
+        raise BillingFormatError(Problem(str(file), "an empty file" if not text.strip() else "no header line", "fetch it again"))
+    delimiter = max(_DELIMITERS, key=first.count)
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise BillingFormatError(Problem(f"{file}: line 1", f"a header that is not csv ({error})", "give a bill")) from None
+    prefixes = {name.split(".", 1)[0] for name in names}
+    if len(prefixes) == 1 and all("." in name for name in names):
+        names = [name.split(".", 1)[1] for name in names]
+    return names, delimiter
+
+
+def _head(file: Path) -> bytes:
+    if container(file) != "gzip":
+        with file.open("rb") as plain:
+            return plain.read(_HEADER_BYTES)
+    with gzip.open(file, "rb") as packed:
+        line = packed.readline(_HEADER_BYTES)
+        return line if b'"' not in line else line + packed.read(65536)
+
+
+def _told_apart(file: Path, names: Sequence[str]) -> list[str]:
+    """Case variants of one tag get a number, since duckdb reads names without case; any other column comes once."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen[name.lower()] = seen.get(name.lower(), 0) + 1
+        if count > 1 and not letters(name).startswith(("resourcetags", "costcategory")):
+            raise BillingFormatError(Problem(f"{file}: header", f"column {name!r} twice", "give every column once"))
+        result.append(name if count == 1 else f"{name} ({count})")
+    return result
+
+
+def _by_letters(columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
+    found: dict[str, tuple[Column, ...]] = {}
+    for column in columns:
+        is_tag = letters(column.name).startswith("resourcetags")
+        key = letters(re.sub(r"( \(\d+\)|(?<=[a-z])_1)$", "", column.name) if is_tag else column.name)
+        found[key] = (*found.get(key, ()), column)
+    return found
+
+
+def _unzipped(file: Path, scratch: Path) -> list[Path]:
+    if container(file) != "zip":
+        return [file]
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [name for name in archive.namelist() if not name.endswith("/")]
+            folder = scratch / f"unzipped-{len(list(scratch.iterdir()))}"
+            return [Path(archive.extract(name, folder)) for name in sorted(members)]
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BillingFormatError(Problem(str(file), f"a zip file that is damaged ({error})", "fetch it again")) from None
+
+
+def damaged(files: Sequence[Path], error: duckdb.Error) -> Problem:
+    """What duckdb could not read, in one line: the file and, for csv, the line."""
+    message = str(error)
+    named = [str(file) for file in files if str(file) in message or file.name in message]
+    line = re.search(r"CSV Error on Line: (\d+)", message)
+    place = (named[0] if named else str(files[0])) + (f": line {line[1]}" if line else "")
+    for sign, found in _SIGNS:
+        if sign in message:
+            return Problem(place, found, "fetch the file again")
+    first = next((text for text in message.splitlines()[1 if line else 0 :] if text.strip()), message)
+    return Problem(place, f"damaged content ({first.strip()[:160]})", "fetch the file again")
+
+
+_SIGNS = (
+    ("GZIP", "a gzip file that is cut short or damaged"),
+    ("gzip", "a gzip file that is cut short or damaged"),
+    ("Expected Number of Columns", "a row with another number of columns than the header"),
+    ("unterminated quote", "a quote that is never closed"),
+    ("not utf-8", "text that is not UTF-8"),
+    ("No magic bytes", "a parquet file that is cut short or damaged"),
+    ("too small to be a Parquet", "a parquet file that is cut short or damaged"),
+)
