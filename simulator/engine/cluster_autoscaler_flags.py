@@ -44,6 +44,8 @@ class ScaleDownSettings:
     graceful_s: float = 600.0
     drains: int = 1
     deletions: int = 10
+    client_qps: float = 5.0
+    client_burst: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ _NUMBERS = {
     "max-graceful-termination-sec": ("graceful_s", float),
     "max-drain-parallelism": ("drains", int),
     "max-scale-down-parallelism": ("deletions", int),
+    "kube-client-qps": ("client_qps", float),
+    "kube-client-burst": ("client_burst", int),
 }
 _SWITCHES = {"frequent-loops-enabled": "frequent_loops", "scale-down-enabled": "enabled"}
 _COUNTS = {"max-nodes-per-scaleup": "max_nodes_per_scale_up", "max-nodes-total": "max_nodes_total"}

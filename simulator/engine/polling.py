@@ -12,11 +12,12 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
+from simpy.core import EventPriority
 
 Story = Generator[simpy.Event, Any, None]
 """What a simpy process yields."""
 
-LATE = 2
+LATE = EventPriority(2)
 """Priority after simpy's normal events (1) of the same time."""
 
 

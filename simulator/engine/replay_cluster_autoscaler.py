@@ -50,6 +50,25 @@ class Sight:
     queue: tuple[RunningPod, ...]
 
 
+@dataclass(slots=True)
+class Tokens:
+    """A token bucket as client-go's: `burst` calls at once, then `per_s` a second."""
+
+    per_s: float
+    burst: int
+    full_ms: float = 0.0
+
+    def wait_ms(self, now_ms: int) -> int:
+        """Take one token; how long it takes to get it.
+
+        >>> bucket = Tokens(per_s=5.0, burst=2)
+        >>> [bucket.wait_ms(0) for _ in range(4)]
+        [0, 0, 200, 400]
+        """
+        self.full_ms = max(self.full_ms, float(now_ms)) + MS_PER_S / self.per_s
+        return max(0, round(self.full_ms - now_ms - self.burst * MS_PER_S / self.per_s))
+
+
 class ClusterAutoscaler:
     """The process and its log: `scale_ups` (ms, plan) and `scale_downs` (ms, node name)."""
 
@@ -64,6 +83,7 @@ class ClusterAutoscaler:
         self._wall_ms = int(streams("wall-clock").integers(MS_PER_S))
         self._start_ms = int(streams("cluster-autoscaler-phase").integers(MS_PER_S))
         self._made = 0
+        self._tokens = Tokens(file.down.client_qps, file.down.client_burst)
         interval = round(file.down.scan_interval_s * MS_PER_S)
         self.polling = Polling(world.env, interval, world.latencies.loop, event_driven=event_driven)
         world.on_change = self.polling.note
@@ -142,10 +162,11 @@ class ClusterAutoscaler:
         return next_plan(ready, self.sizes(), total, self.world.kinds, sight.left, self.file.up, self._chance)
 
     def _create(self, plan: Plan) -> Story:
-        """The cloud makes the nodes one after the other; each boots on its own."""
+        """The nodes are made one after the other, at the pace that the API client allows; each boots on its own."""
         group = self.groups[plan.group]
         for _ in range(plan.after - plan.before):
-            yield self.world.env.timeout(self.world.jitter(self.world.latencies.node_each))
+            wait = max(self.world.jitter(self.world.latencies.node_each), self._tokens.wait_ms(self.world.now))
+            yield self.world.env.timeout(wait)
             self._made += 1
             row = self.world.add_node(_member(group, self._made), group.name)
             self.upcoming[row] = group.name

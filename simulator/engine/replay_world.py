@@ -7,7 +7,8 @@ something changed (pkg/scheduler/backend/queue). Latencies of the control plane 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,15 +29,21 @@ BACKOFF_MAX_MS = 10 * MS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds of a control plane on two cores, seen in the recordings; each draw varies by `spread` around it."""
+    """Milliseconds of a control plane on two cores, seen in the recordings; draws vary by `spread`, whole runs by `pace`.
+
+    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none.
+    """
 
     first_pod: int = 25
-    each_pod: int = 7
+    each_pod: int = 5
     recreate: int = 60
+    bind: int = 9
+    refuse: int = 28
     node_each: int = 35
     node_ready: int = 600
     loop: int = 50
     spread: float = 0.4
+    pace: float = 0.2
 
 
 @dataclass(slots=True)
@@ -51,6 +58,7 @@ class RunningPod:
     bound_ms: int = 0
     attempts: int = 0
     retry_ms: int = 0
+    queued: bool = False
     gone: bool = False
 
 
@@ -75,10 +83,11 @@ class Rows:
     @classmethod
     def empty(cls, axes: int, kinds: int, rows: int = 64) -> Rows:
         """Room for `rows` nodes."""
-        whole = [np.zeros((rows, width), dtype=np.int64) for width in (axes, axes, 2, kinds)]
-        flags = np.zeros(rows, dtype=np.bool_), np.zeros(rows, dtype=np.bool_)
-        likes = np.zeros((rows, kinds), dtype=np.bool_), np.zeros((rows, kinds), dtype=np.int64)
-        return cls(*whole, *likes, np.full(rows, -1, dtype=np.int64), *flags)
+        allocatable, used, scored, counts = (np.zeros((rows, width), dtype=np.int64) for width in (axes, axes, 2, kinds))
+        allowed, preferred = np.zeros((rows, kinds), dtype=np.bool_), np.zeros((rows, kinds), dtype=np.int64)
+        zone = np.full(rows, -1, dtype=np.int64)
+        opened, present = np.zeros(rows, dtype=np.bool_), np.zeros(rows, dtype=np.bool_)
+        return cls(allocatable, used, scored, counts, allowed, preferred, zone, opened, present)
 
     def room_for(self, row: int) -> None:
         """Double every array when `row` lies outside."""
@@ -120,6 +129,11 @@ class World:
         self._ties = streams("replay-scheduler-ties")
         self._timing = streams("replay-latencies")
         self._tick_ms = int(self._timing.integers(MS_PER_S))
+        self._pace = 1.0 - latencies.pace + 2.0 * latencies.pace * float(self._timing.random())
+        self._active: deque[RunningPod] = deque()
+        self._arrival = env.event()
+        self._moves = 0
+        env.process(self._schedule())
         self._zones: dict[str, int] = {}
         self._retry_at = -1
 
@@ -219,7 +233,7 @@ class World:
     def jitter(self, milliseconds: int) -> int:
         """`milliseconds`, more or less."""
         spread = self.latencies.spread
-        return max(1, round(milliseconds * (1.0 - spread + 2.0 * spread * float(self._timing.random()))))
+        return max(1, round(milliseconds * self._pace * (1.0 - spread + 2.0 * spread * float(self._timing.random()))))
 
     def _reconcile(self, kind: int, delay_ms: int) -> Story:
         """The ReplicaSet controller looks once: makes what is missing, one pod after the other, or deletes what is too much."""
@@ -236,7 +250,7 @@ class World:
             pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
             self.live[kind].append(pod)
             self.waiting.append(pod)
-            self._try([pod])
+            self._queue([pod])
             self._note()
             yield self.env.timeout(self.jitter(self.latencies.each_pod))
 
@@ -253,35 +267,53 @@ class World:
     # -- scheduler
 
     def wake(self) -> None:
-        """Something changed: waiting pods are looked at again, now or when their back-off ends."""
-        now = self.now
-        due = [pod for pod in self.waiting if pod.attempts and pod.retry_ms <= now]
-        if due:
-            self._try(due)
-        later = [pod.retry_ms for pod in self.waiting if pod.attempts and pod.retry_ms > now]
-        if later:
-            at = min(later)
-            at += (self._tick_ms - at) % MS_PER_S
-            if self._retry_at <= now or at < self._retry_at:
-                self._retry_at = at
-                self.env.process(self._retry(at))
+        """Something changed: refused pods are looked at again, now or when their back-off ends."""
+        self._moves += 1
+        refused = [pod for pod in self.waiting if pod.attempts and not pod.queued]
+        self._queue([pod for pod in refused if pod.retry_ms <= self.now])
+        self._retry_later(pod for pod in refused if pod.retry_ms > self.now)
+
+    def _retry_later(self, pods: Iterable[RunningPod]) -> None:
+        first = min((pod.retry_ms for pod in pods), default=None)
+        if first is not None:
+            first += (self._tick_ms - first) % MS_PER_S
+            if self._retry_at <= self.now or first < self._retry_at:
+                self._retry_at = first
+                self.env.process(self._retry(first))
 
     def _retry(self, at_ms: int) -> Story:
-        """The back-off queue is flushed."""
+        """The back-off queue is flushed, once a second."""
         yield self.env.timeout(at_ms - self.now)
         if self._retry_at == at_ms:
             self.wake()
 
-    def _try(self, pods: list[RunningPod]) -> None:
-        """One scheduling attempt for each pod, in order."""
-        hopeless: set[int] = set()
+    def _queue(self, pods: list[RunningPod]) -> None:
         for pod in pods:
-            if pod.kind in hopeless or not self._place(pod):
-                hopeless.add(pod.kind)
-                pod.attempts += 1
-                pod.retry_ms = self.now + min(BACKOFF_MS << (pod.attempts - 1), BACKOFF_MAX_MS)
-        if hopeless:
-            self.on_unschedulable()
+            pod.queued = True
+            self._active.append(pod)
+        if pods and not self._arrival.triggered:
+            self._arrival.succeed()
+
+    def _schedule(self) -> Story:
+        """The scheduler takes pods from its queue one after the other."""
+        while True:
+            while not self._active:
+                self._arrival = self.env.event()
+                yield self._arrival
+            pod = self._active.popleft()
+            if pod.gone:
+                continue
+            pod.queued, moves = False, self._moves
+            if self._place(pod):
+                yield self.env.timeout(self.jitter(self.latencies.bind))
+                continue
+            yield self.env.timeout(self.jitter(self.latencies.refuse))
+            pod.attempts += 1
+            pod.retry_ms = self.now + min(BACKOFF_MS << min(pod.attempts - 1, 4), BACKOFF_MAX_MS)
+            if not pod.gone:
+                self._retry_later([pod] if moves != self._moves else [])
+                self._note()
+                self.on_unschedulable()
 
     def _place(self, pod: RunningPod) -> bool:
         size, rows, kind = len(self.machines), self.rows, pod.kind
