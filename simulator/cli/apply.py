@@ -81,11 +81,11 @@ def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict
         if as_json:
             print_json(plan.as_json())
         if not options["yes"]:
-            remember(folder, plan, applied=False)
+            remember(folder, plan, choices, applied=False)
         if plan.refused:
             raise ApplyError(_refusals(plan))
         return
-    check_shown(folder, plan)
+    check_shown(folder, plan, choices)
     run = RunOptions(keep_going=options["keep_going"], wait=options["wait"], wait_s=options["wait_timeout"])
     try:
         report = run_plan(cluster, wanted, plan, run)
@@ -93,7 +93,7 @@ def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict
         if as_json and error.report is not None:
             print_json(error.report.as_json())  # type: ignore[attr-defined]
         raise
-    remember(folder, plan, applied=True)
+    remember(folder, plan, choices, applied=True)
     print_json(report.as_json()) if as_json else _print_report(report)
 
 

@@ -217,7 +217,7 @@ def _timed_client(api_client: Any, cache_file: str) -> Any:
 def unreachable(server: str, error: Exception) -> ApplyError:
     """One clear message for a cluster that does not answer."""
     reason = getattr(error, "reason", None) or error
-    text = str(reason).rpartition(">: ")[2] or type(reason).__name__
+    text = str(reason).rpartition(": ")[2] or type(reason).__name__
     return ApplyError(
         f"{server}: the cluster does not answer ({text}); nothing was written by this request; check the context, VPN or server"
     )
@@ -263,7 +263,7 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
             )
         except (config.ConfigException, OSError, ValueError) as error:
             raise InputError(Problem(f"{path}: context {name}", str(error), "mend the kubeconfig")) from None
-    settings.retries = 1
+    settings.retries = 0  # a request is sent once; the next apply repeats what is missing
     return Cluster(client.ApiClient(settings), name)
 
 

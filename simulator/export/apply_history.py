@@ -15,27 +15,29 @@ from simulator.export import apply_set
 from simulator.export.apply import Cluster
 from simulator.export.apply_documents import PLAN_FILE, DesiredSet
 from simulator.export.apply_fields import owner_of
-from simulator.export.apply_plan import plan_apply
+from simulator.export.apply_plan import Choices, plan_apply
 from simulator.export.apply_report import ApplyPlan, PlannedObject
-from simulator.record import to_json, write_text
+from simulator.record import plain, to_json, write_text
 
 
-def remember(folder: Path, plan: ApplyPlan, *, applied: bool) -> None:
-    """Write `apply-plan.json`: shown, and binding until it is applied."""
-    write_text(folder / PLAN_FILE, to_json({"state": "applied" if applied else "shown", **plan.as_json(dry_run=not applied)}) + "\n")
+def remember(folder: Path, plan: ApplyPlan, choices: Choices, *, applied: bool) -> None:
+    """Write `apply-plan.json`. A plan that was shown and could be applied binds the next `--yes` with the same choices."""
+    state = "applied" if applied else "refused" if plan.refused else "shown"
+    document = {"state": state, "choices": choices, **plan.as_json(dry_run=not applied)}
+    write_text(folder / PLAN_FILE, to_json(document) + "\n")
 
 
-def check_shown(folder: Path, plan: ApplyPlan) -> None:
-    """Raise ApplyError when a plan was shown and the cluster or the folder has changed since."""
+def check_shown(folder: Path, plan: ApplyPlan, choices: Choices) -> None:
+    """Raise ApplyError when a plan was shown for these choices and the cluster or the folder has changed since."""
     path = folder / PLAN_FILE
     if not path.exists():
         return
     try:
         shown = json.loads(path.read_text(encoding="utf-8"))
-        state, seen = str(shown["state"]), str(shown["plan_digest"])
+        state, seen, asked = str(shown["state"]), str(shown["plan_digest"]), shown["choices"]
     except (ValueError, KeyError, TypeError) as error:
         raise ApplyError(f"{path}: a damaged plan ({error}); nothing was written: run the command without --yes to plan again") from None
-    if state == "shown" and seen != plan.digest:
+    if state == "shown" and asked == plain(choices) and seen != plan.digest:
         raise ApplyError(
             f"{path}: the plan that was shown is out of date: the cluster or the export has changed since; nothing was written. "
             "Run the command without --yes to see the new plan"
