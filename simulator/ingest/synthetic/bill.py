@@ -60,8 +60,12 @@ def bill_lines(company: Company, period: Period) -> list[Lines]:
 
 
 def edp_discount(company: Company, lines: Lines) -> Floats:
-    """Enterprise discount of each line, negative, in USD; zero where the agreement does not reach."""
-    reaches = lines.discountable and any(extra.startswith("edp-") for extra in company.extras)
+    """Enterprise discount of each line, negative, in USD; zero where the agreement does not reach.
+
+    Covered usage and its negation cancel, so that the discount of a Savings Plan is that of its fees.
+    """
+    cancels = lines.item_type in ("SavingsPlanCoveredUsage", "SavingsPlanNegation")
+    reaches = lines.discountable and not cancels and any(extra.startswith("edp-") for extra in company.extras)
     return -EDP_SHARE * lines.unblended if reaches else np.zeros(len(lines))
 
 

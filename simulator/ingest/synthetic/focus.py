@@ -8,12 +8,14 @@ Format: https://focus.finops.org/focus-specification/v1-2/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from simulator.ingest.synthetic.bill import EDP_SHARE
 from simulator.ingest.synthetic.company import Company
 from simulator.ingest.synthetic.cur2 import PAYER, coded, column, instance_ids
 from simulator.ingest.synthetic.lines import ACCOUNT, EC2, PLAN, Lines, Period, availability_zone
@@ -33,7 +35,7 @@ _NAMES = (
 )
 SCHEMA = pa.schema([(name.rstrip("@#%&"), _TYPES.get(name[-1], _TEXT)) for name in _NAMES.split()])
 
-_CATEGORY = {"Tax": "Tax", "Credit": "Credit", "EdpDiscount": "Credit", "Refund": "Adjustment"}
+_CATEGORY = {"Tax": "Tax", "Credit": "Credit", "Refund": "Credit", "EdpDiscount": "Adjustment"}
 _PURCHASES = ("SavingsPlanRecurringFee", "RIFee", "SavingsPlanUpfrontFee", "Fee")
 _COVERED = ("SavingsPlanCoveredUsage", "DiscountedUsage")
 
@@ -42,6 +44,7 @@ def focus_tables(company: Company, period: Period, lines: Lines, generations: ND
     """One block as FOCUS rows: none for negations, two blocks for recurring commitment fees, one otherwise."""
     if lines.item_type == "SavingsPlanNegation":
         return []
+    lines = _discounted(company, lines)
     common = _common(company, period, lines) | _resource(company, lines, generations)
     if lines.item_type not in ("SavingsPlanRecurringFee", "RIFee"):
         return [_table(common | _charge(lines), len(lines))]
@@ -50,6 +53,13 @@ def focus_tables(company: Company, period: Period, lines: Lines, generations: ND
     if unused.any():
         tables.append(_table(common | _unused(lines), len(lines)).filter(pa.array(unused)))
     return tables
+
+
+def _discounted(company: Company, lines: Lines) -> Lines:
+    """Billed and effective cost include an enterprise discount that CUR shows in net columns or in the discount map."""
+    inside = lines.discountable and not company.extras.isdisjoint({"edp-net", "edp-map"})
+    kept = 1.0 - EDP_SHARE if inside else 1.0
+    return replace(lines, unblended=lines.unblended * kept, effective=lines.effective * kept)
 
 
 def _table(values: dict[str, Any], rows: int) -> pa.Table:
