@@ -203,3 +203,14 @@ def marginal_usd_per_year(purchases: Sequence[BomLine], prices: PrivatePrices) -
     worker = next(line for line in purchases if line.worker)
     one = BomLine(worker.item, 1, worker.unit_usd, worker.watts_each, worker.supported, worker.why, worker=True)
     return private_statement("one more server", [one], prices, 0.0).usd_per_year
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """What every number of owned nodes costs a year: int64 and float64 arrays [capacities], as the screening tier finds them."""
+
+    nodes: NDArray[np.int64]
+    busy_share: NDArray[np.float64]
+    aws_worker_hours: NDArray[np.float64]
+    private_usd: NDArray[np.float64]
+    aws_usd: NDArray[np.float64]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.case import Case
 from models.errors import InfeasiblePlan
+from models.statement import CostCurve
 from models.units import HOURS_PER_YEAR
 from simulator.planner.closed_forms import breakeven_busy_share
 from simulator.planner.fluid import aws_worker_hours, overflow
@@ -77,6 +78,12 @@ class Screening:
         """Nodes to own by zone for the first `working` slots, spares included."""
         used = Counter(slot.zone for slot in self.slots[:working])
         return {zone: count + self.spare[zone] for zone, count in used.items()}
+
+    def curve(self, horizon_hours: int) -> CostCurve:
+        """The curve alone, a year's worker-hours, for charts and the workbook; node k's busy share stands beside k, 1 beside none."""
+        year = HOURS_PER_YEAR / max(horizon_hours, 1)
+        busy = np.concatenate(([1.0], self.busy_share))
+        return CostCurve(self.nodes, busy, self.aws_worker_hours * year, self.private_usd_per_year, self.aws_usd_per_year)
 
     def working(self, nodes: int) -> int:
         """Working nodes behind `nodes` owned: the most that they and their spares allow."""

@@ -1,0 +1,36 @@
+"""The finance report: one object from which the workbook, the ledger, the tables and the JSON are all written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.case import Case
+from models.plan import Step
+from models.statement import Comparison, CostCurve, Driver
+from simulator.finance.comparison import compare_opponents
+from simulator.finance.sensitivity import Advise, tornado
+
+
+@dataclass(frozen=True)
+class FinanceReport:
+    """A case, the plan for it and everything that was computed of its money."""
+
+    case: Case
+    nodes: Mapping[str, int]
+    steps: tuple[Step, ...]
+    comparison: Comparison
+    drivers: tuple[Driver, ...]
+    curve: CostCurve
+
+
+def finance_report(case: Case, nodes: Mapping[str, int], steps: Sequence[Step], curve: CostCurve, advise: Advise) -> FinanceReport:
+    """Compare the opponents and sweep the assumptions; `advise` gives nodes by zone for a changed case."""
+    return FinanceReport(
+        case=case,
+        nodes=dict(nodes),
+        steps=tuple(steps),
+        comparison=compare_opponents(case, nodes, steps),
+        drivers=tornado(case, advise),
+        curve=curve,
+    )
