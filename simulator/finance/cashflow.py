@@ -12,7 +12,7 @@ from models.case import Case
 from models.plan import Step
 from models.statement import CashFlow
 from models.units import MONTHS_PER_YEAR
-from simulator.finance.opponents import BEST, HYBRID, all_private_nodes, aws_opponents, hybrid, private_only
+from simulator.finance.opponents import BEST, HYBRID, all_private_nodes, aws_opponents, hybrid, private_only, yearly_worker_hours
 
 DAYS_PER_YEAR = 365.0
 MONTHS_PER_QUARTER = 3
@@ -39,8 +39,11 @@ def at_quarter(case: Case, quarter: int) -> Case:
     change = (1.0 + case.prices.aws.price_change_share_per_year) ** (quarter // 4)
     if growth == 1.0 and change == 1.0:
         return case
-    billed = None if case.billed_usd_per_year is None else case.billed_usd_per_year * growth * change
-    return replace(case.scaled(growth), on_demand_usd_per_h=case.on_demand_usd_per_h * change, billed_usd_per_year=billed)
+    grown = case.scaled(growth)
+    billed = case.billed_usd_per_year
+    if billed is not None:
+        billed *= change * yearly_worker_hours(grown, 0.0) / max(yearly_worker_hours(case, 0.0), 1.0)
+    return replace(grown, on_demand_usd_per_h=case.on_demand_usd_per_h * change, billed_usd_per_year=billed)
 
 
 def fleet_by_quarter(case: Case, steps: Sequence[Step]) -> list[dict[str, int]]:

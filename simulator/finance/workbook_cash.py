@@ -15,6 +15,7 @@ _HEAD = (
     "month", "AWS volume", "AWS price", "burst volume", "running scale", "bought share", "aws_as_billed", "aws_on_demand", "aws_best",
     "private (model run)", "hybrid", "saving", "discount factor", "present value", "running saving", "last month below zero",
 )  # fmt: skip
+_COLUMNS = ("m", "v", "p", "b", "s", "f", "billed", "listed", "best", "private", "hybrid", "saving", "d", "pv", "run", "low")
 
 
 def cash_page(book: Book, report: FinanceReport) -> None:
@@ -55,12 +56,7 @@ def _batches(page: Page, report: FinanceReport) -> tuple[str, str]:
 def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str], first: int, last: int) -> None:
     c, row = report.comparison, page.line(month, style="whole")
     months, shares = orders
-    at = {
-        name: cell(row, column)
-        for column, name in enumerate(
-            ["m", "v", "p", "b", "s", "f", "billed", "listed", "best", "private", "hybrid", "saving", "d", "pv", "run", "low"]
-        )
-    }
+    at = {name: cell(row, column) for column, name in enumerate(_COLUMNS)}
     volume, change, burst, scale = _scales(report, month)
     page.put(row, 1, volume, "input")
     page.calc(row, 2, f"IF({at['m']}=0,0,(1+a_aws_price_change_share_per_year)^INT(({at['m']}-1)/{MONTHS_PER_YEAR}))", change, "factor")
@@ -72,7 +68,7 @@ def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str
     for column, name in ((6, "aws_as_billed"), (7, "aws_on_demand"), (8, "aws_best")):
         page.calc(row, column, f"t_{name}*{at['v']}*{at['p']}/{MONTHS_PER_YEAR}", float(c.flow(name).usd[month]))
     page.put(row, 9, float(c.flow("private").usd[month]), "number")
-    running = f"(t_private_cash*{at['s']}+(t_burst_year+t_link_year*0)*{at['b']}*{at['p']}+t_link_year*{at['s']})/{MONTHS_PER_YEAR}"
+    running = f"((t_private_cash+t_link_year)*{at['s']}+t_burst_year*{at['b']}*{at['p']})/{MONTHS_PER_YEAR}"
     once = "+t_workers*a_migration_usd_per_node" if month == 0 else ""
     age = f"(MOD({cell(last, 0)}-{months}-1,{life})+1)"
     worth = f"-t_capex*SUMPRODUCT({shares}*(a_residual_share+(1-a_residual_share)*(1-{age}/{life})))" if row == last else ""

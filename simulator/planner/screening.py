@@ -83,7 +83,9 @@ class Screening:
         """The curve alone, a year's worker-hours, for charts and the workbook; node k's busy share stands beside k, 1 beside none."""
         year = HOURS_PER_YEAR / max(horizon_hours, 1)
         busy = np.concatenate(([1.0], self.busy_share))
-        return CostCurve(self.nodes, busy, self.aws_worker_hours * year, self.private_usd_per_year, self.aws_usd_per_year)
+        return CostCurve(
+            self.nodes, busy, self.aws_worker_hours.astype(np.float64) * year, self.private_usd_per_year, self.aws_usd_per_year
+        )
 
     def working(self, nodes: int) -> int:
         """Working nodes behind `nodes` owned: the most that they and their spares allow."""
