@@ -40,10 +40,12 @@ class Simulation:
     order: list[int]
 
 
-def prepare(trace: Trace, fleet: Fleet, config: EngineConfig, streams: Streams, progress: Progress = SILENT) -> Simulation:
-    """Everything of a run at time 0, nodes of hour 0 standing, no pod arrived."""
+def prepare(
+    trace: Trace, fleet: Fleet, config: EngineConfig, streams: Streams, progress: Progress = SILENT, kernel: type[State] = State
+) -> Simulation:
+    """Everything of a run at time 0, nodes of hour 0 standing, no pod arrived; `kernel` may be the interpreted twin."""
     seed = int(streams("ties").integers(1, 2**62)) if config.ties == "random" else 0
-    state = State(trace, fleet, POLICIES[config.policy], config.kubernetes_version, tie_seed=seed, tree=config.tree)
+    state = kernel(trace, fleet, POLICIES[config.policy], config.kubernetes_version, tie_seed=seed, tree=config.tree)
     env = HybridEnvironment(state)
     recorder = Recorder(state)
     supply = Supply(env, recorder, config.provisioning, streams, config.nodes_down)

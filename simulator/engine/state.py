@@ -229,11 +229,17 @@ class State:
         """A node stands at `slot` from `now`."""
         extended = np.array([node.extended.get(axis, 0) for axis in self.layout.axes], np.int32)
         room = (np.int32(node.schedulable_cpu_m), np.int32(node.schedulable_memory_mib), np.int32(node.schedulable_pods))
+        self._join(slot, now, room, extended)
+
+    def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
         join_bound(self._table, slot, now, *room, extended)
 
     def leave(self, slot: int, now: int) -> int:
         """The node at `slot` is gone; returns how many pods lost it."""
         node_pods = self.layout.pools[self.pool_of[slot]].shape.schedulable_pods
+        return self._leave(slot, now, node_pods)
+
+    def _leave(self, slot: int, now: int, node_pods: int) -> int:
         return int(leave_bound(self._table, slot, now, node_pods))
 
     def waiting(self) -> NDArray[np.int64]:

@@ -1,0 +1,117 @@
+"""`burstline simulate`: the discrete-event run of a fleet, with waits, utilisation and burst by zone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simulator.cli import json_option, print_json
+
+EXAMPLE = """\b
+Examples:
+  burstline simulate half-private-40 --replications 3
+  burstline simulate half-private-40 --plan out/demo/plan.json --json
+  burstline simulate half-private-40 --nodes prod-bm=36 --hours 336
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("scenario", default="half-private-40")
+@click.option("--override", help="Named override of the scenario.")
+@click.option("--plan", type=click.Path(path_type=Path), help="Private nodes from this plan.json.")
+@click.option("--nodes", multiple=True, metavar="ZONE=N", help="Private nodes by zone; without it and --plan: half of the peak.")
+@click.option("--replications", type=click.IntRange(min=1), help="Runs with other failures and delays; the scenario's by default.")
+@click.option("--hours", type=click.IntRange(min=1), help="Only the first hours.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/simulate"), show_default=True, help="Folder.")
+@json_option
+def command(
+    scenario: str,
+    override: str | None,
+    plan: Path | None,
+    nodes: tuple[str, ...],
+    replications: int | None,
+    hours: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Simulate SCENARIO's private fleet, filled first, with AWS behind it; write outcome.json and hourly tables.
+
+    SCENARIO is a shipped name or a YAML file.
+    """
+    from time import perf_counter
+
+    from simulator.catalog import load_scenario
+    from simulator.cli._bar import progress_bar
+    from simulator.engine.fleets import fleet_for
+    from simulator.engine.replicate import simulate
+    from simulator.engine.summary import summary, write_outcome
+    from simulator.pipeline.inputs import load_demand
+
+    chosen = load_scenario(scenario, override)
+    if hours is not None:
+        chosen = chosen.varied({"engine.horizon_hours": hours})
+    with progress_bar() as progress:
+        demand = load_demand(chosen, progress)
+        fleet = fleet_for(chosen, _private_nodes(chosen, demand, plan, nodes))
+        start = perf_counter()
+        outcome = simulate(demand, fleet, chosen, replications=replications or chosen.engine.replications, progress=progress)
+        wall_s = perf_counter() - start
+    files = write_outcome(outcome, out)
+    document = summary(outcome) | {"wall_s": round(wall_s, 3), "files": [str(path) for path in files]}
+    if as_json:
+        print_json(document)
+    else:
+        _show(document, {pool.name: pool.nodes for pool in fleet.pools if pool.private})
+
+
+def _private_nodes(scenario: Any, demand: Any, plan: Path | None, nodes: tuple[str, ...]) -> dict[str, int]:
+    """Nodes by zone: as told, as planned, or the half-of-peak reading in the first zone."""
+    from models.errors import Problem, ScenarioError
+    from simulator.catalog import case
+    from simulator.demand.readings import readings
+    from simulator.export.planfile import read_plan
+
+    if plan is not None and nodes:
+        raise ScenarioError(Problem("--nodes", "nodes beside --plan", "give one of the two"))
+    if plan is not None:
+        return dict(read_plan(plan).recommendation.by_zone)
+    if nodes:
+        return dict(_zone_nodes(text) for text in nodes)
+    zone, share = scenario.zones[0], scenario.demand.build_share
+    built = case(scenario, demand).zones[0].node
+    half = readings(demand, built, packing_share=scenario.planner.packing_share, build_share=share, spare_nodes=zone.spare_nodes)
+    return {zone.name: half.by_peak_nodes}
+
+
+def _zone_nodes(text: str) -> tuple[str, int]:
+    from models.errors import Problem, ScenarioError
+
+    zone, _, number = text.partition("=")
+    if not number.isdigit():
+        raise ScenarioError(Problem("--nodes", repr(text), "write ZONE=N, for example prod-bm=36"))
+    return zone, int(number)
+
+
+def _show(document: dict[str, Any], private: dict[str, int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    built = ", ".join(f"{zone} {count}" for zone, count in private.items())
+    console.print(
+        f"{document['pods']:,} pods on {built} private nodes, {document['replications']} replications, {document['wall_s']:.1f} s"
+    )
+    table = Table("zone", "node hours", "utilisation", "pods placed", title="Means over replications", title_justify="left")
+    for zone, row in document["zones"].items():
+        table.add_row(zone, f"{row['node_hours']:,.0f}", f"{row['utilisation']:.1%}", f"{row['pods_placed']:,.0f}")
+    console.print(table)
+    waits = document["pending_s"]
+    console.print(f"pending time: half of the pods {waits['p50']:.1f} s, 95 % {waits['p95']:.1f} s, 99 % {waits['p99']:.1f} s")
+    burst = document["intervals"]["burst_node_hours"]
+    console.print(f"burst: {burst['mean']:,.0f} node hours +- {burst['half_width']:,.0f} (95 %)")
+    console.print(f"failures: {document['failures']:.1f}, pods moved by them: {document['evictions']:.1f}")
+    console.print(f"never placed: {document['unplaced']:.0f}; conservation error: {document['conservation_error']:.1e}")
+    for path in document["files"]:
+        console.print(f"wrote {path}", highlight=False)

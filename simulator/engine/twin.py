@@ -1,0 +1,46 @@
+"""The kernel in plain Python: the same source without compilation, the oracle that its decisions are tested against."""
+
+from __future__ import annotations
+
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine import control_kernels, kernels, placement_kernels, scores_kernels
+from simulator.engine.state import State
+
+_MODULES: tuple[ModuleType, ...] = (scores_kernels, placement_kernels, kernels, control_kernels)
+
+
+def plain_functions() -> dict[str, Any]:
+    """Every kernel function by name, interpreted, calling the interpreted others."""
+    names: dict[str, Any] = {}
+    for module in _MODULES:
+        names.update(vars(module))
+    compiled = {name: value.py_func for name, value in names.items() if hasattr(value, "py_func")}
+    for name, function in compiled.items():
+        names[name] = FunctionType(function.__code__, names, name, function.__defaults__)
+    return {name: names[name] for name in compiled}
+
+
+class TwinState(State):
+    """A `State` whose every step is interpreted; the arrays mean the same."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._plain = plain_functions()
+
+    def advance(self, until: int, watch: bool) -> int:
+        """As `State.advance`."""
+        with np.errstate(all="ignore"):
+            return int(self._plain["advance"](np.int64(until), watch, *self.arrays))
+
+    def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
+        with np.errstate(all="ignore"):
+            self._plain["join"](slot, now, *room, extended, *self.arrays)
+
+    def _leave(self, slot: int, now: int, node_pods: int) -> int:
+        with np.errstate(all="ignore"):
+            return int(self._plain["leave"](slot, now, node_pods, *self.arrays))
