@@ -212,7 +212,7 @@ def parse_points(text, times_ms, bits, odd):  # type: ignore[no-untyped-def]
         at, times_ms[points] = _time_ms(text, at)
         if at < 0 or at >= text.size or not (text[at] == 44 or _blank(text[at])):
             at = start
-            while at < text.size and text[at] != 44 and not _blank(text[at]):
+            while at < text.size and text[at] != 44 and text[at] != 93 and not _blank(text[at]):
                 at += 1
             odd[odds, 0], odd[odds, 1], odd[odds, 2], odd[odds, 3] = points, 0, start, at
             odds += 1

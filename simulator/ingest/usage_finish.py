@@ -45,6 +45,7 @@ def finish(
     for table, content in rows:
         insert(connection, table, content, cluster=cluster)
     _pivot(connection, job, cluster)
+    _total(connection, cluster, imported)
     _refuse_twice(connection, cluster, imported)
     counts = _counts(connection, cluster, imported)
     if not sum(counts.values()):
@@ -125,6 +126,18 @@ def _pivot(connection: duckdb.DuckDBPyConnection, job: str, cluster: str) -> Non
         WHERE job = $job AND kind = 'workload' AND len(subject) = 0 ORDER BY hour, measure""",
         {"job": job, "cluster": cluster},
     )
+
+
+def _total(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> None:
+    """Totals of hours that came as ready-made rows: without finer points the peak is the mean."""
+    for name in MEASURES["workload"]:
+        connection.execute(
+            f"""INSERT INTO usage_total BY NAME
+            SELECT cluster, hour, '{name}' AS measure, sum({name}) AS mean, sum({name}) AS peak FROM usage
+            WHERE cluster = ? AND hour >= ? AND hour < ? AND {name} IS NOT NULL
+            AND hour NOT IN (SELECT hour FROM usage_total WHERE cluster = ? AND measure = ?) GROUP BY cluster, hour ORDER BY hour""",
+            [cluster, *_range(imported), cluster, name],
+        )
 
 
 def _refuse_twice(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> None:

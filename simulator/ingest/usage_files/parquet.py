@@ -85,15 +85,14 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, options: FileOption
 def _check_columns(path: Path, types: dict[str, str]) -> list[str]:
     """Measures of the file; refuses missing keys and wrong types, all at once."""
     measures = [name for name in MEASURES["workload"] if name in types]
-    problems = [
-        Problem(f"{path}: column {name}", "nothing", f"usage needs {', '.join(KEYS)} and at least one measure; found {', '.join(types)}")
-        for name in KEYS
-        if name not in types
-    ]
+    missing = [name for name in KEYS if name not in types]
+    shown = ", ".join(list(types)[:_SHOWN]) + (f" and {len(types) - _SHOWN} more" if len(types) > _SHOWN else "")
+    problems = []
+    if missing:
+        mend = f"usage needs {', '.join(KEYS)} and at least one measure"
+        problems.append(Problem(str(path), f"no column {', '.join(missing)} among {shown}", mend))
     if not measures:
-        problems.append(
-            Problem(str(path), f"no measure among the columns {', '.join(types)}", f"give one of {', '.join(MEASURES['workload'])}")
-        )
+        problems.append(Problem(str(path), f"no measure among {shown}", f"give one of {', '.join(MEASURES['workload'])}"))
     wanted = {"hour": ("TIMESTAMP", "DATE"), "namespace": ("VARCHAR",), "workload": ("VARCHAR",), **dict.fromkeys(measures, _NUMBERS)}
     problems += [
         Problem(f"{path}: column {name}", f"type {types[name]}", f"write it as {' or '.join(kinds[:2])}")
