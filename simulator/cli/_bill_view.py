@@ -137,7 +137,7 @@ def _lines(periods: tuple[BillPeriod, ...]) -> list[tuple[str, list[str]]]:
 def _money(value: Decimal | Unknown, currency: str) -> str:
     if isinstance(value, Unknown):
         return "unknown"
-    return f"{value:,.6f} {currency}"
+    return f"{round(value, 6) or Decimal(0):,.6f} {currency}"
 
 
 def _share(value: float | Unknown, key: str) -> str:

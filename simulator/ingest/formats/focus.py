@@ -35,7 +35,11 @@ class Focus:
         return [name for name in _REQUIRED if not table.has(name)]
 
     def group(self, connection: duckdb.DuckDBPyConnection, table: Table, options: Options) -> Grouping:
-        """Keys and sums; hours are kept for EC2 node rows and rows of a commitment."""
+        """Keys and sums; hours are kept for EC2 node rows and rows of a commitment.
+
+        What is prepaid: one-time purchases are bought upfront; covered usage less the recurring fees of the period is what
+        of it is amortised.
+        """
         tag, tag_key, bare = _tags(connection, table, options)
         return Grouping(
             keys=_keys(table, tag),
@@ -122,6 +126,8 @@ def _keys(table: Table, tag: str) -> dict[str, str]:
         "support": f"contains(lower({table.text('ServiceName')}), 'support')",
         "marketplace": f"contains(lower({table.text('PublisherName')} || {table.text('InvoiceIssuerName')}), 'marketplace')",
         "free": f"coalesce({table.money('BilledCost', symbols=True)}, 0) = 0",
+        "recurring": f"({table.text('ChargeFrequency')} = 'Recurring')",
+        "returned": f"contains(lower({table.text('ChargeDescription')}), 'refund')",
         "provisional": f"({table.text('InvoiceId')} = '')" if table.has("InvoiceId") else "false",
         "tag": f"CASE WHEN {by_hour} THEN {tag} ELSE '' END",
     }
@@ -206,7 +212,7 @@ _NETWORK = "regexp_matches(usage_type, '(Bytes|DataTransfer|NatGateway|LoadBalan
 _CATEGORY = f"""(CASE
     WHEN charge_category = 'Tax' THEN 'tax'
     WHEN charge_category = 'Credit' THEN 'credit'
-    WHEN charge_class = 'Correction' AND unblended < 0 THEN 'refund'
+    WHEN charge_category = 'Adjustment' AND returned THEN 'refund'
     WHEN charge_category = 'Adjustment' THEN 'discount'
     WHEN marketplace THEN 'marketplace'
     WHEN support THEN 'support'
@@ -253,8 +259,8 @@ _DERIVED: Mapping[str, str] = {
     "net_unblended": "unblended",
     "net_amortised": "coalesce(effective, 0)",
     "mapped_discount": "0",
-    "upfront_bought": f"CASE WHEN {_PREPAID} THEN unblended - coalesce(effective, 0) ELSE 0 END",
-    "upfront_amortised": f"CASE WHEN {_COVERED} THEN coalesce(effective, 0) - unblended ELSE 0 END",
+    "upfront_bought": f"CASE WHEN {_PREPAID} AND NOT recurring THEN unblended - coalesce(effective, 0) ELSE 0 END",
+    "upfront_amortised": f"CASE WHEN {_COVERED} OR ({_PREPAID} AND recurring) THEN coalesce(effective, 0) - unblended ELSE 0 END",
     "fee": f"CASE WHEN {_PREPAID} AND commitment <> '' THEN unblended ELSE 0 END",
     "used": """CASE WHEN commitment <> '' AND charge_category = 'Usage' AND commitment_status <> 'Unused'
         THEN coalesce(effective, 0) ELSE 0 END""",

@@ -1,0 +1,135 @@
+"""`burstline bill` as a person runs it: the JSON document, exit codes, one clear message per bad file, nothing written half."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bill_rows import line, row, table, write
+from simulator.cli import group
+from simulator.ingest.bills import load_charges, load_periods
+from simulator.ingest.store import open_store
+
+KEYS = {
+    "period",
+    "format",
+    "unblended_usd",
+    "amortised_usd",
+    "invoice_usd",
+    "addressable_usd",
+    "worker_hours",
+    "rows_in",
+    "rows_used",
+    "rows_explained",
+    "identity_error_usd",
+}
+
+
+def bill(*arguments: object) -> Result:
+    return CliRunner().invoke(group, ["bill", *map(str, arguments)])
+
+
+def document(*arguments: object, code: int = 0) -> dict[str, Any]:
+    result = bill(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+def test_json_has_the_documented_keys(tmp_path: Path) -> None:
+    told = document(write(tmp_path / "a.csv", [row(), row(lineItem__UnblendedCost="0.2")]))
+    (period,) = told["periods"]
+    assert set(period) >= KEYS
+    assert period["period"] == "2025-01"
+    assert period["unblended_usd"] == pytest.approx(0.3)
+    assert told["currency"] == "USD"
+    assert told["refused"] == []
+
+
+def test_money_keys_end_in_the_currency_of_the_bill(tmp_path: Path) -> None:
+    told = document(write(tmp_path / "a.csv", [row(lineItem__CurrencyCode="CNY")]))
+    assert told["currency"] == "CNY"
+    assert told["periods"][0]["unblended_cny"] == pytest.approx(0.1)
+
+
+def test_table_shows_the_bridge_and_the_identity(tmp_path: Path) -> None:
+    result = bill(write(tmp_path / "a.csv", [row(), line("Tax", "0.01", lineItem__ProductCode="AmazonEC2", lineItem__UsageType="")]))
+    assert result.exit_code == 0
+    for text in ("identity error", "less tax", "addressable", "rows in", "0.110000 USD"):
+        assert text in result.stdout
+
+
+def test_refused_files_give_exit_code_2_and_good_ones_are_still_imported(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.csv", [row()])
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n", encoding="utf-8")
+    told = document(good, bad, code=2)
+    assert [period["period"] for period in told["periods"]] == ["2025-01"]
+    assert set(told["refused"][0]) == {"path", "place", "found", "mend"}
+    assert told["refused"][0]["path"] == str(bad)
+
+
+def test_store_keeps_periods_and_worker_hours_for_later_commands(tmp_path: Path) -> None:
+    store = tmp_path / "company.duckdb"
+    document(write(tmp_path / "a.csv", [row(), row(lineItem__UsageAmount="2")]), "--store", store)
+    connection = open_store(store, read_only=True)
+    charges = load_charges(connection)
+    assert charges.worker_hours.sum() == 3
+    assert [period.period for period in load_periods(connection)] == ["2025-01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("empty.csv", b"", "an empty file"),
+        ("cut.csv.gz", gzip.compress(table([row()] * 5000).encode())[:-40], "cut short"),
+        ("cut.parquet", b"PAR1" + b"\0" * 40, "parquet file that is cut short or damaged"),
+        ("broken.zip", b"PK\x03\x04" + b"\0" * 40, "zip file that is damaged"),
+        ("latin.csv", table([row(lineItem__LineItemDescription="naïve")]).encode("latin-1"), "not UTF-8"),
+        ("short.csv", (table([row()]) + "1,2,3\n").encode(), "another number of columns"),
+        ("wrong.csv", b"identity/LineItemId,lineItem/UsageType\n1,BoxUsage\n", "no known bill format"),
+        ("headed.csv", table([row()]).splitlines()[0].encode() + b"\n", "empty month"),
+        ("mixed.csv", table([row(), row(lineItem__CurrencyCode="KRW")]).encode(), "costs in KRW and USD"),
+    ],
+)
+def test_bad_input_is_one_clear_message(tmp_path: Path, name: str, content: bytes, found: str) -> None:
+    file, store = tmp_path / name, tmp_path / "store.duckdb"
+    file.write_bytes(content)
+    result = bill(file, "--store", store)
+    assert result.exit_code == 2
+    assert found in result.stderr
+    assert str(file) in result.stderr
+    assert "Traceback" not in result.output
+    assert load_periods(open_store(store)) == ()
+
+
+def test_a_bill_without_its_cost_column_names_the_column(tmp_path: Path) -> None:
+    item = {name: value for name, value in row().items() if name != "lineItem/CurrencyCode"}
+    told = document(write(tmp_path / "a.csv", [item]), code=2)
+    assert "without lineItem/CurrencyCode" in told["refused"][0]["found"]
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", "empty"])
+def test_paths_without_a_bill(tmp_path: Path, path: str) -> None:
+    (tmp_path / "empty").mkdir()
+    told = document(tmp_path / path, code=2)
+    assert told["refused"][0]["found"] in ("no such file or folder", "a folder without a bill")
+
+
+def test_an_unknown_format_offers_near_names(tmp_path: Path) -> None:
+    result = bill(write(tmp_path / "a.csv", [row()]), "--format", "focuss")
+    assert result.exit_code != 0
+    assert "did you mean focus" in str(result.exception)
+
+
+def test_a_store_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    store = tmp_path / "notes.txt"
+    store.write_text("hello", encoding="utf-8")
+    result = bill(write(tmp_path / "a.csv", [row()]), "--store", store)
+    assert "not a store" in str(result.exception)
+    assert store.read_text(encoding="utf-8") == "hello"
