@@ -98,6 +98,7 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{self.port}"
         self._clients: dict[str, httpx.Client] = {}
         self._namespaces = 0
+        self._scheduler: tuple[dict[str, Any], int] = ({}, 0)
 
     def start(self) -> None:
         """Certificates, etcd, API server; about five seconds."""
@@ -200,12 +201,15 @@ class ControlPlane:
     def start_scheduler(self, config: Mapping[str, Any] | None = None, verbosity: int = 2) -> Program:
         """kube-scheduler; `config` holds the fields of a KubeSchedulerConfiguration (profiles and so on).
 
-        A scheduler that already runs is replaced when `config` is given.
+        A scheduler that runs with another configuration or tells less is replaced.
         """
+        wanted = (dict(config or {}), verbosity)
+        if wanted[0] != self._scheduler[0] or wanted[1] > self._scheduler[1]:
+            self.stop_program("kube-scheduler")
+            self._scheduler = wanted
         port, arguments = free_port(), [f"--v={verbosity}"]
         arguments += _identity(self.kubeconfig("sched"), port, self.folder / "sched-certs")
         if config is not None:
-            self.stop_program("kube-scheduler")
             document = {
                 "apiVersion": "kubescheduler.config.k8s.io/v1",
                 "kind": "KubeSchedulerConfiguration",

@@ -6,12 +6,9 @@ import re
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 from control_plane import ControlPlane, Program, wait_for
 from scheduler_cases import Case, Document
-
 from simulator.engine.cluster_state import Cluster
 from simulator.engine.default_spreading import default_selectors
 from simulator.engine.objects import Pod
@@ -53,8 +50,8 @@ class LiveScheduler:
         cluster = Cluster(objects.nodes, objects.namespaces)
         settings = Settings(**{**vars(self.settings), "default_selectors": default_selectors(objects.selectors)})
         for document in case.pods:
-            self.http.post(_pods(document), json=document).raise_for_status()
-            made = self._answered(_pod(document))
+            self.http.post(pods_path(document), json=document).raise_for_status()
+            made = self._answered(pod_path(document))
             node, message = made["spec"].get("nodeName"), _refusal(made)
             pod = read_objects([{**made, "spec": {**made["spec"], "nodeName": None}}]).pods[0]
             decision = decide(cluster, pod, settings)
@@ -62,7 +59,7 @@ class LiveScheduler:
             if compare_scores and node and decision.rows.size > 1:
                 _compare_scores(cluster, pod, decision, self._scores(pod.key), agreement)
             if node is None:
-                self._delete(_pod(document))
+                self._delete(pod_path(document))
             else:
                 cluster.add(pod.on(node), cluster.rows[node])
         self._remove(case)
@@ -70,16 +67,25 @@ class LiveScheduler:
     def _create(self, case: Case) -> None:
         for space in _spaces(case):
             self.http.post("/api/v1/namespaces", json=space).raise_for_status()
-        for node in case.nodes:
+        *others, last = case.nodes
+        for node in others:
             self.http.post("/api/v1/nodes", json=node).raise_for_status()
+        for node in others:
+            self._touch(node)
+        self.http.post("/api/v1/nodes", json=last).raise_for_status()
         for service in case.services:
             path = f"/api/v1/namespaces/{service['metadata']['namespace']}/services"
             self.http.post(path, json=service).raise_for_status()
         self._await_nodes(len(case.nodes), next(iter(case.spaces)))
 
+    def _touch(self, node: Document) -> None:
+        """Update a node: the real scheduler counts on how many nodes an image lies only when a node changes."""
+        path, kind = f"/api/v1/nodes/{node['metadata']['name']}", {"Content-Type": "application/merge-patch+json"}
+        self.http.patch(path, json={"metadata": {"annotations": {"touched": "yes"}}}, headers=kind).raise_for_status()
+
     def _remove(self, case: Case) -> None:
         for document in case.pods:
-            self._delete(_pod(document))
+            self._delete(pod_path(document))
         for node in case.nodes:
             self._delete(f"/api/v1/nodes/{node['metadata']['name']}")
         self._await_nodes(0, next(iter(case.spaces)))
@@ -100,9 +106,9 @@ class LiveScheduler:
         }
 
         def seen() -> bool:
-            self.http.post(_pods(probe), json=probe).raise_for_status()
-            message = _refusal(self._answered(_pod(probe))) or ""
-            self._delete(_pod(probe))
+            self.http.post(pods_path(probe), json=probe).raise_for_status()
+            message = _refusal(self._answered(pod_path(probe))) or ""
+            self._delete(pod_path(probe))
             return message.startswith(wanted)
 
         wait_for(seen, f"the scheduler to count {count} nodes")
@@ -132,18 +138,17 @@ class LiveScheduler:
 
 
 def _spaces(case: Case) -> list[Document]:
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-        for name, labels in case.spaces.items()
-    ]
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}} for name, labels in case.spaces.items()]
 
 
-def _pods(document: Document) -> str:
+def pods_path(document: Document) -> str:
+    """Where pods of the document's namespace are created."""
     return f"/api/v1/namespaces/{document['metadata']['namespace']}/pods"
 
 
-def _pod(document: Document) -> str:
-    return f"{_pods(document)}/{document['metadata']['name']}"
+def pod_path(document: Document) -> str:
+    """Where one pod is read and deleted."""
+    return f"{pods_path(document)}/{document['metadata']['name']}"
 
 
 def _refusal(pod: Document) -> str | None:
@@ -171,9 +176,7 @@ def _compare(
         agreement.differences.append(f"{pod.key}: real {node}, our best {best}, refused {reasons}")
 
 
-def _compare_scores(
-    cluster: Cluster, pod: Pod, decision: Decision, real: dict[str, dict[str, int]], agreement: Agreement
-) -> None:
+def _compare_scores(cluster: Cluster, pod: Pod, decision: Decision, real: dict[str, dict[str, int]], agreement: Agreement) -> None:
     for at, row in enumerate(decision.rows.tolist()):
         name = cluster.nodes[row].name
         ours = {plugin: int(scores[at]) for plugin, scores in decision.scores.items()}

@@ -45,10 +45,11 @@ class Generator:
         return [items[i] for i in sorted(self.draw.choice(len(items), size, replace=False).tolist())]
 
     def case(self, nodes: int, pods: int) -> Case:
+        """The last node holds no image: see `LiveScheduler` about when the real scheduler counts images."""
         services = [self.service(app) for app in APPS if self.chance(0.3)]
-        return Case(
-            [self.node(i) for i in range(nodes)], [self.pod(i) for i in range(pods)], services, self.spaces
-        )
+        made = [self.node(i) for i in range(nodes)]
+        made[-1]["status"]["images"] = []
+        return Case(made, [self.pod(i) for i in range(pods)], services, self.spaces)
 
     def service(self, app: str) -> Document:
         return {
@@ -176,8 +177,7 @@ class Generator:
             nodes["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": [self.node_term() for _ in range(2)]}
         if self.chance(0.3):
             nodes["preferredDuringSchedulingIgnoredDuringExecution"] = [
-                {"weight": int(self.draw.integers(1, 101)), "preference": self.node_term()}
-                for _ in range(int(self.draw.integers(1, 3)))
+                {"weight": int(self.draw.integers(1, 101)), "preference": self.node_term()} for _ in range(int(self.draw.integers(1, 3)))
             ]
         if nodes:
             found["nodeAffinity"] = nodes

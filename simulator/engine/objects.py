@@ -217,24 +217,13 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class ContainerAmounts:
-    """What the containers alone ask for, plain and with scoring defaults.
-
-    The score of NodeResourcesFit looks at these for the incoming pod and overlooks its pod-level requests (seen in
-    1.36.3); filters, BalancedAllocation and the pods already placed count the pod level.
-    """
-
-    requests: Amounts
-    scored: Amounts
-
-
-@dataclass(frozen=True, eq=False)
 class Pod:
     """A pod; `node` names where it is bound ("" while pending).
 
     `scored` holds cpu and memory as the scoring sees them, with defaults for containers that request none; left out, it
-    is made from `requests` as for one container. `own` is set for pods with pod-level requests. `required` is None
-    without required node affinity. `owner` is the controller as (kind, name). `unmodelled` names what this pod asks for
+    is made from `requests` as for one container. `own` is set for pods with pod-level requests: what the containers alone
+    ask for, with defaults; the score of NodeResourcesFit looks at that and overlooks the pod level (seen in 1.36.3).
+    `required` is None without required node affinity. `owner` is the controller as (kind, name). `unmodelled` names what this pod asks for
     that the scheduler here does not look at.
     """
 
@@ -244,7 +233,7 @@ class Pod:
     labels: Labels = field(default_factory=dict)
     node: str = ""
     scored: Amounts = field(default_factory=dict)
-    own: ContainerAmounts | None = None
+    own: Amounts = field(default_factory=dict)
     node_selector: Labels = field(default_factory=dict)
     required: tuple[NodeTerm, ...] | None = None
     preferred: tuple[PreferredNodeTerm, ...] = ()

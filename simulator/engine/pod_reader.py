@@ -9,7 +9,6 @@ from simulator.engine.kube_fields import Fields
 from simulator.engine.objects import (
     DEFAULT_SCHEDULER,
     Amounts,
-    ContainerAmounts,
     HostPort,
     Labels,
     NodeTerm,
@@ -52,7 +51,7 @@ def read_pod(document: Fields, priorities: Mapping[str, int]) -> Pod:
         node=spec.text("nodeName"),
         requests=pod_requests(containers, overhead, pod_level),
         scored=scored_requests(containers, overhead, pod_level),
-        own=ContainerAmounts(pod_requests(containers, overhead), scored_requests(containers, overhead)) if pod_level else None,
+        own={**pod_requests(containers, overhead), **scored_requests(containers, overhead)} if pod_level else {},
         node_selector=spec.labels("nodeSelector"),
         required=_required_nodes(affinity.sub("nodeAffinity"), required),
         preferred=tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from models.errors import UnknownName
 from simulator.engine.cluster_state import Cluster, Ints
 from simulator.engine.node_scores_kernels import least_allocated_rows, most_allocated_rows, requested_to_capacity_rows
-from simulator.engine.objects import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Amounts, ContainerAmounts
+from simulator.engine.objects import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Amounts
 from simulator.engine.plugins import PLUGINS, Cycle, Plugin, Refusal, refuse
 
 TOO_MANY_PODS = "Too many pods"
@@ -58,10 +58,8 @@ def stacked(cluster: Cluster, asked: Amounts, resources: Iterable[str], rows: In
 def _score(cycle: Cycle, rows: Ints) -> Ints:
     settings = cycle.settings
     weights = np.array(list(settings.fit_resources.values()), dtype=np.int64)
-    plain = settings.fit_strategy == "RequestedToCapacityRatio"
-    own = cycle.pod.own or ContainerAmounts(cycle.pod.requests, cycle.pod.scored)
-    asked = own.requests if plain else {**own.requests, **own.scored}
-    requested, _, room = stacked(cycle.cluster, asked, settings.fit_resources, rows, defaults=not plain)
+    asked = cycle.pod.own or {**cycle.pod.requests, **cycle.pod.scored}
+    requested, _, room = stacked(cycle.cluster, asked, settings.fit_resources, rows, defaults=True)
     match settings.fit_strategy:
         case "LeastAllocated":
             return least_allocated_rows(requested, room, weights)
