@@ -271,10 +271,10 @@ def _notes(sums: dict[str, Any], categories: list[dict[str, Any]], form: Discoun
 
 
 def _list_cost(sums: dict[str, Any]) -> Decimal | Unknown:
-    if sums["list_cost"] is None:
-        return Unknown("no list prices in the bill")
     if sums["unpriced_rows"]:
         return Unknown(f"{sums['unpriced_rows']} usage rows have no list price")
+    if sums["list_cost"] is None:
+        return Unknown("no list prices in the bill")
     total: Decimal = sums["list_cost"]
     return total
 

@@ -100,7 +100,7 @@ class Table:
         column = self.columns[letters(name)][0]
         if column.type == "VARCHAR":
             text = _plain_text(column, self.is_text)
-            iso = f"TRY_CAST(TRY_CAST(replace({text}, ' UTC', '') AS TIMESTAMPTZ) AS TIMESTAMP)"
+            iso = f"TRY_CAST(TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ) AS TIMESTAMP)"
             slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M'])"
             value = f"CASE WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
         else:
