@@ -8,11 +8,12 @@ outlives its memory; arrays are never resized.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simulator.engine.control_kernels import join, leave
+from simulator.engine.jit_kernels import compiled
 from simulator.engine.kernels import advance
 
 
@@ -26,27 +27,27 @@ def _pointer(typing_context, address):
     return types.voidptr(address), generate
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _i64(table, k):
     return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.int64)
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _i32(table, k):
     return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.int32)
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _f64(table, k):
     return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.float64)
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _u16(table, k):
     return carray(_pointer(table[2 * k]), (table[2 * k + 1],), np.uint16)
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _arrays(table):
     """Every array in the order of `state.ARRAYS`, which is the order of `advance`'s parameters from `clock` on."""
     t = table
@@ -63,19 +64,19 @@ def _arrays(table):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@compiled()
 def advance_bound(table, until, watch):
     """`advance` on the arrays behind `table`."""
     return advance(until, watch, *_arrays(table))
 
 
-@njit(cache=True)
+@compiled()
 def join_bound(table, n, now, node_cpu, node_memory, node_pods, node_extended):
     """`join` on the arrays behind `table`."""
     join(n, now, node_cpu, node_memory, node_pods, node_extended, *_arrays(table))
 
 
-@njit(cache=True)
+@compiled()
 def leave_bound(table, n, now, node_pods):
     """`leave` on the arrays behind `table`."""
     return leave(n, now, node_pods, *_arrays(table))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from simulator.engine.jit_kernels import compiled
 from simulator.engine.kernels import (
-    DONE,
-    DONE_LATE,
     EVICTIONS,
     HEAPED,
     HELPABLE,
@@ -36,7 +34,7 @@ I4 = np.int32
 U8 = np.uint64
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def join(
     n, now, node_cpu, node_memory, node_pods, node_extended,
     clock, setup, rules, arrival, shape, duration, departure,
@@ -64,7 +62,7 @@ def join(
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def leave(
     n, now, node_pods,
     clock, setup, rules, arrival, shape, duration, departure,
@@ -85,7 +83,7 @@ def leave(
     q = np.int64(pool_of[n])
     while clock[OLDEST] < clock[NEXT_ARRIVAL]:
         state = placed[clock[OLDEST]]
-        if state != DONE and state != DONE_LATE and state != UNSERVED:
+        if state > UNSERVED:
             break
         clock[OLDEST] += 1
     evicted = 0
@@ -144,7 +142,7 @@ def leave(
         )  # fmt: skip
 
 
-@njit(cache=True)
+@compiled()
 def prune_heap(clock, setup, placed, late_end, heap):
     """Drop the ends of jobs that lost their node, so that the heap never holds more than one end of a pod."""
     mask = (np.int64(1) << setup[SHIFT]) - 1
@@ -158,7 +156,7 @@ def prune_heap(clock, setup, placed, late_end, heap):
     clock[HEAPED] = kept
 
 
-@njit(cache=True)
+@compiled()
 def nodes_worth(left, q, node_cpu, node_memory, node_pods, coming, allowed, tier, shape_cpu, shape_memory, shape_flags, order):
     """New nodes of pool `q`, at most `allowed`, that the waiting pods are worth beyond the `coming` ones.
 
@@ -193,7 +191,7 @@ def nodes_worth(left, q, node_cpu, node_memory, node_pods, coming, allowed, tier
     return max(used - coming, 0)
 
 
-@njit(cache=True)
+@compiled()
 def idle_nodes(now, idle_ms, first, end, node_pods, free_pods, last_departure, out):
     """Slots of one pool that have been empty for `idle_ms`, into `out`; returns (how many, when the next one will be)."""
     found, following = 0, np.int64(1) << 61

@@ -1,21 +1,19 @@
-"""The event loop over pods: arrivals, placements, departures, queues and hourly counters, compiled.
+"""The event loop over pods: arrivals, placements, departures, queues.and hourly counters, compiled.
 
 Time is integer milliseconds. An event's key packs `time << shift | pod`, so the order is total: at one instant
 departures come first, then the control events of simpy, then arrivals. Arrivals are sorted; departures of pods that
 never waited are sorted too (once per trace), and a small heap holds the ends that a run decides.
 
 A pod that nobody can take waits in the first-in-first-out queue of its shape. Only a node that gains room can end a
-wait, so a departure offers its own node to the heads of the queues, highest priority and longest wait first: exact,
+wait, so a departure offers its own node to the heads of the queues. highest priority and longest wait first: exact,
 and independent of the length of the queues.
-
-The compiled cache does not see edits in `scores_kernels` or `placement_kernels`: touch this file after changing them.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from simulator.engine.jit_kernels import compiled
 from simulator.engine.placement_kernels import lift, pick, rescore, scan, tie_salt
 from simulator.engine.scores_kernels import balance_of_two
 
@@ -23,8 +21,8 @@ I4 = np.int32
 U8 = np.uint64
 FAR = np.int64(1) << 61
 
-# states of a pod in `placed`, besides the slot it runs on
-ABSENT, PENDING, DONE, DONE_LATE, PENDING_AGAIN, UNSERVED = -1, -2, -3, -4, -5, -6
+# states of a pod in `placed`, besides the slot it runs on; a pod that is done keeps its last slot as GONE - 2 slot - late
+ABSENT, PENDING, PENDING_AGAIN, UNSERVED, WITHDRAWN, GONE = -1, -2, -3, -4, -5, -16
 LATE = 1 << 30  # its sorted departure is void: `late_end` and the heap hold the real one
 SLOT = LATE - 1
 
@@ -41,7 +39,7 @@ SETUP = 5
 REACHED, WOKEN = 0, 1
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def heap_push(heap, n, key):
     """Add a key to the `n` that are there; parents are never larger than their children."""
     i = n
@@ -54,7 +52,7 @@ def heap_push(heap, n, key):
     heap[U8(i)] = key
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def heap_pop(heap, n):
     """Remove the smallest of `n` keys."""
     key = heap[U8(n - 1)]
@@ -72,7 +70,7 @@ def heap_pop(heap, n):
     heap[U8(i)] = key
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def touch(
     n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
@@ -90,7 +88,7 @@ def touch(
         lift(n, shape_cpu.size, tree, levels)
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def take(n, s, sign, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis):
     """Give (sign 1) or return (sign -1) the room of one pod of shape `s` on node `n`."""
     free_cpu[n] -= I4(sign * shape_cpu[s])
@@ -100,7 +98,7 @@ def take(n, s, sign, free_cpu, free_memory, free_pods, free_extended, shape_cpu,
         free_extended[U8(shape_axis[s]) * U8(free_cpu.size) + n] -= I4(sign * shape_extended[s])
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def tally(place, s, change, left_ms, shapes, count, area):
     """`change` pods of shape `s` more at `place` (a pool, or the queue) for the `left_ms` that remain of this hour."""
     k = U8(place) * U8(shapes) + U8(s)
@@ -108,7 +106,7 @@ def tally(place, s, change, left_ms, shapes, count, area):
     area[k] += change * left_ms
 
 
-@njit(cache=True)
+@compiled()
 def close_hours(clock, setup, until, count, area, shape_cpu, shape_memory, shape_class, hour_cpu, hour_memory, hour_pods):
     """Write every hour that ends at or before `until`: exact integrals of pods, millicores and MiB over milliseconds."""
     hour_ms, classes, shapes = setup[HOUR_MS], setup[CLASSES], shape_cpu.size
@@ -129,7 +127,7 @@ def close_hours(clock, setup, until, count, area, shape_cpu, shape_memory, shape
     clock[HOUR] = h
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _leave_queue(p, s, placed, queue_next, head, tail):
     """Take pod `p` out of its queue; entries that were withdrawn behind it are dropped when they reach the front."""
     if head[s] != p:
@@ -142,7 +140,7 @@ def _leave_queue(p, s, placed, queue_next, head, tail):
         tail[s] = -1
 
 
-@njit(cache=True)
+@compiled()
 def wait_for_room(p, s, again, now, clock, setup, placed, queue_next, queue_order, head, tail, shape_flags, shapes, pools, count, area):
     """Pod `p` joins the queue of its shape."""
     placed[p] = PENDING_AGAIN if again else PENDING
@@ -160,7 +158,7 @@ def wait_for_room(p, s, again, now, clock, setup, placed, queue_next, queue_orde
     tally(pools, s, 1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
 
 
-@njit(cache=True)
+@compiled()
 def stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area):
     """Pod `p` leaves the queue of its shape, placed or withdrawn."""
     _leave_queue(p, s, placed, queue_next, head, tail)
@@ -170,7 +168,7 @@ def stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_
     tally(pools, s, -1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
 
 
-@njit(cache=True)
+@compiled()
 def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags):
     """Pod `p` starts on node `n` after a wait: a job ends one duration later, a replica when its Deployment says so."""
     if placed[p] == PENDING:
@@ -184,14 +182,14 @@ def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late
         clock[HEAPED] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def refill(
     n, now, clock, setup, arrival, shape, duration,
     placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
     pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
     count, area, starts,
 ):  # fmt: skip
-    """Offer node `n` to the heads of the queues until none fits: highest priority first, then longest in the queue."""
+    """Offer node `n` to the heads of the queues.until none fits: highest priority first, then longest in the queue."""
     shapes = shape_cpu.size
     pools = count.size // shapes - 1
     q = np.int64(pool_of[n])
@@ -215,7 +213,7 @@ def refill(
         starts[q * shapes + s] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def advance(
     until, watch, clock, setup, rules, arrival, shape, duration, departure,
     placed, wait, queue_next, queue_order, late_end, heap,
@@ -260,19 +258,19 @@ def advance(
                 clock[HEAPED] -= 1
                 if state < LATE or late_end[p] != now:
                     continue
-                placed[p] = DONE_LATE
+                placed[p] = I4(GONE - 2 * (state & SLOT) - 1)
             else:
                 d += 1
                 if state >= LATE or state < 0:
                     waiting = state in (PENDING, PENDING_AGAIN)
                     if waiting and shape_flags[s] & FIXED_END:
-                        placed[p] = UNSERVED if state == PENDING else DONE_LATE
+                        placed[p] = UNSERVED if state == PENDING else WITHDRAWN
                         stop_waiting(
                             np.int64(p), np.int64(s), now, clock, setup, placed, queue_next,
                             head, tail, shape_flags, shapes, pools, count, area,
                         )  # fmt: skip
                     continue
-                placed[p] = DONE
+                placed[p] = I4(GONE - 2 * state)
             n = U8(state & SLOT)
             take(n, s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
             last_departure[n] = now

@@ -124,7 +124,7 @@ class Recorder:
         placed = state.placed
         fixed = (state.shape_flags[np.asarray(trace.shape)] & kernels.FIXED_END) != 0
         if not fixed.all():
-            late = ~fixed & ((placed >= kernels.LATE) | (placed == kernels.DONE_LATE))
+            late = ~fixed & ((placed >= kernels.LATE) | ((placed <= kernels.GONE) & ((kernels.GONE - placed) % 2 == 1)))
             end = np.where(late, state.late_end, end)
             end = np.where(~fixed & ((placed == kernels.PENDING) | (placed == kernels.PENDING_AGAIN)), horizon, end)
         asked = np.zeros(trace.hours, np.int64)

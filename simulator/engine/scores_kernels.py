@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simulator.engine.jit_kernels import compiled
 
 Amounts = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ FLOOR_GUARD = 2.0**-36
 """Lifts `free * (100 / capacity)` over the rounding of the reciprocal: its floor is exact for amounts below 2^31."""
 
 
-@njit(cache=True)
+@compiled()
 def least_allocated(requested: Amounts, allocatable: Amounts, weights: Amounts) -> int:
     """Weighted mean of the free percentages; a resource the node lacks does not count.
 
@@ -46,7 +47,7 @@ def least_allocated(requested: Amounts, allocatable: Amounts, weights: Amounts) 
     return total // weight if weight > 0 else 0
 
 
-@njit(cache=True)
+@compiled()
 def most_allocated(requested: Amounts, allocatable: Amounts, weights: Amounts) -> int:
     """Weighted mean of the used percentages, each at most 100.
 
@@ -63,7 +64,7 @@ def most_allocated(requested: Amounts, allocatable: Amounts, weights: Amounts) -
     return total // weight if weight > 0 else 0
 
 
-@njit(cache=True)
+@compiled()
 def broken_line(utilisation: int, points: Amounts, scores: Amounts) -> int:
     """Integer interpolation between (points, scores), divisions truncated toward zero as in Go."""
     for i in range(points.size):
@@ -76,7 +77,7 @@ def broken_line(utilisation: int, points: Amounts, scores: Amounts) -> int:
     return int(scores[points.size - 1])
 
 
-@njit(cache=True)
+@compiled()
 def requested_to_capacity_ratio(requested: Amounts, allocatable: Amounts, weights: Amounts, points: Amounts, scores: Amounts) -> int:
     """Rounded weighted mean of a broken line over utilisation 0..100; resources that score 0 do not count.
 
@@ -99,7 +100,7 @@ def requested_to_capacity_ratio(requested: Amounts, allocatable: Amounts, weight
     return (2 * total + weight) // (2 * weight) if weight > 0 else 0
 
 
-@njit(cache=True)
+@compiled()
 def balanced_classic(requested: Amounts, allocatable: Amounts) -> int:
     """100 less the standard deviation of the used fractions, truncated: Kubernetes 1.35 and older.
 
@@ -130,7 +131,7 @@ def balanced_classic(requested: Amounts, allocatable: Amounts) -> int:
     return int((1.0 - deviation) * 100.0)
 
 
-@njit(cache=True)
+@compiled()
 def balanced_136(requested: Amounts, requested_without: Amounts, allocatable: Amounts) -> int:
     """The change of balance that the pod brings, 50 when none: Kubernetes 1.36 and newer (kubernetes/kubernetes#135573).
 
@@ -139,16 +140,16 @@ def balanced_136(requested: Amounts, requested_without: Amounts, allocatable: Am
     >>> balanced_136(np.array([1500, 3]), np.array([0, 0]), np.array([8000, 32]))
     72
     """
-    return 50 + (50 + balanced_classic(requested, allocatable) - balanced_classic(requested_without, allocatable)) // 2
+    return int(50 + (50 + balanced_classic(requested, allocatable) - balanced_classic(requested_without, allocatable)) // 2)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def free_percent(free: float, scale: float) -> np.int32:
     """`free * 100 // capacity` without a division, for `scale = 100 / capacity` and amounts below 2^31."""
     return np.int32(free * scale + FLOOR_GUARD)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def balance_of_two(used_cpu: float, cpu: float, used_memory: float, memory: float) -> np.int32:
     """`balanced_classic` of exactly two resources, neither above its capacity; two true divisions keep it equal to Go's."""
     return np.int32((1.0 - abs((used_cpu / cpu - used_memory / memory) * 0.5)) * 100.0)

@@ -242,6 +242,12 @@ class State:
     def _leave(self, slot: int, now: int, node_pods: int) -> int:
         return int(leave_bound(self._table, slot, now, node_pods))
 
+    def last_slots(self) -> NDArray[np.int32]:
+        """The slot on which every pod runs or ran last, -1 for pods that never ran or wait again: int32 [pods]."""
+        gone = (kernels.GONE - self.placed) >> 1
+        running = np.where(self.placed >= 0, self.placed & kernels.SLOT, -1)
+        return np.where(self.placed <= kernels.GONE, gone, running).astype(np.int32)
+
     def waiting(self) -> NDArray[np.int64]:
         """Pods that wait, by shape: int64 [padded shapes], a copy."""
         shapes = self.shape_cpu.size

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from simulator.engine.jit_kernels import compiled
 
 
-@njit(cache=True)
+@compiled()
 def newest_first(replicas, first, last, stack):
     """Turn replicas by hour into intervals: growth starts pods, shrinkage ends the newest.
 
@@ -27,7 +28,7 @@ def newest_first(replicas, first, last, stack):
     return pods
 
 
-@njit(cache=True)
+@compiled()
 def asked_by_hour(start, end, shape, amount, hour_ms, out):
     """Add `amount[shape] * milliseconds` of every pod's life [start, end) to the hours it covers; `out : int64 [hours]`."""
     horizon = out.size * hour_ms

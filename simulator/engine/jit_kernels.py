@@ -1,0 +1,37 @@
+"""`compiled`: numba's njit with a disk cache that notices an edit in any kernel file of this folder.
+
+numba stamps a cached function with its own file only, so a caller in one file would go on running the old body of a
+function in another. Here the stamp covers the bytes of every kernel file, in a checkout and in a wheel alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+
+def _digest() -> str:
+    """SHA-256 over the kernel files of this folder, in name order."""
+    folder = Path(__file__).resolve().parent
+    files = sorted(path for path in folder.glob("*kernels.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+_STAMP = _digest()
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: `njit(cache=True, **options)` whose cache is stamped with all kernel sources."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(cache=True, **options)(function)
+        file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if file is not None:
+            file._source_stamp = (file._source_stamp, _STAMP)
+        return dispatcher
+
+    return decorate
