@@ -49,6 +49,7 @@ class Verification(Frozen):
 
     `packing_*` = schedulable share of a node that pods really filled at its fullest; `nodes_at_measured_packing` is the
     same recommendation with the measured share; `pinned_*` is the half of the users without burst and with spares down.
+    `pending_*` are over all pods; `burst_start_p95_s` is over those that had to wait for a new node.
     """
 
     packing_assumed_share: float
@@ -58,6 +59,7 @@ class Verification(Frozen):
     pinned_fails_at: int
     pending_p95_s: float
     pending_p99_s: float
+    burst_start_p95_s: float
     slo_met: bool
     replications: int
 

@@ -34,6 +34,8 @@ class DemandPart(Part):
     growth_share_per_year: float = Field(0.0, ge=-0.9, le=10.0, description="yearly growth of demand")
     history: Literal["requests", "bill"] = Field("requests", description="which view rebuilds demand: cluster requests or the bill alone")
     build_share: Share = Field(0.5, description="the share behind the three readings of 'half'")
+    assumed_pod_cpu_m: int = Field(1000, ge=1, description="pod size to simulate with where a bill is all we know, millicores")
+    assumed_pod_memory_mib: int = Field(2048, ge=0, description="the same, MiB")
     forecast_weeks: int = Field(52, ge=1, le=260, description="how far the forecast looks ahead")
     cpu_quantile: Share = Field(0.95, description="right-sizing: quantile of CPU use per pod, services and ml")
     batch_cpu_quantile: Share = Field(0.75, description="right-sizing: the same for batch")

@@ -46,7 +46,7 @@ def cost_curve(
     private: Floats,
     aws: Floats,
     *,
-    optimum: int,
+    chosen: int,
     range_1pct: tuple[int, int],
     marks: Mapping[str, int],
     words: Mapping[str, str],
@@ -65,10 +65,10 @@ def cost_curve(
     figure.add_trace(
         go.Scatter(
             name=words["recommended"],
-            x=[optimum],
-            y=[total[int(np.flatnonzero(nodes == optimum)[0])]],
+            x=[chosen],
+            y=[float(np.interp(chosen, nodes, total))],
             mode="markers+text",
-            text=[f"{optimum}"],
+            text=[f"{chosen}"],
             textposition="top center",
             marker={"size": 12, "color": TOTAL},
         )
@@ -81,21 +81,16 @@ def cost_curve(
     return figure
 
 
-def load_duration(demand_nodes: Floats, *, breakeven_share: float, optimum: int, words: Mapping[str, str]) -> go.Figure:
-    """Share of hours in which at least k nodes are busy; demand_nodes : float64 [hours] in private nodes."""
-    steps = np.arange(1, int(np.ceil(demand_nodes.max(initial=1.0))) + 1)
-    ordered = np.sort(demand_nodes)
-    busy = 1.0 - np.searchsorted(ordered, steps - 1, side="right") / max(demand_nodes.size, 1)
+def busy_nodes(busy_share: Floats, breakeven: Floats, *, chosen: int, words: Mapping[str, str]) -> go.Figure:
+    """Share of hours in which the k-th node works, against the share that pays for it; float64 [nodes], both."""
+    steps = np.arange(1, busy_share.size + 1)
     figure = _figure(words["private_nodes"], words["busy_share"])
-    figure.add_trace(
-        go.Bar(name=words["busy_share"], x=steps, y=busy, marker={"color": np.where(busy >= breakeven_share, PRIVATE, AWS).tolist()})
-    )
-    figure.add_hline(
-        y=breakeven_share, line={"color": TOTAL, "dash": "dash"}, annotation_text=f"{words['breakeven']} {breakeven_share:.0%}"
-    )
-    figure.add_vline(x=optimum + 0.5, line={"color": TOTAL, "dash": "dot"}, annotation_text=f"{optimum}")
+    colours = np.where(busy_share > breakeven, PRIVATE, AWS).tolist()
+    figure.add_trace(go.Bar(name=words["busy_share"], x=steps, y=busy_share, marker={"color": colours}))
+    figure.add_trace(_line(words["breakeven"], steps, breakeven, TOTAL, dash="dash"))
+    figure.add_vline(x=chosen + 0.5, line={"color": TOTAL, "dash": "dot"}, annotation_text=f"{chosen}")
     figure.update_yaxes(tickformat=".0%")
-    figure.update_layout(bargap=0.15, showlegend=False)
+    figure.update_layout(bargap=0.15)
     return figure
 
 

@@ -1,0 +1,1 @@
+"""The only package that knows every stage: inputs -> demand -> advice -> simulation -> money -> documents."""
