@@ -75,6 +75,7 @@ def plan(*pools: PoolPlan, **changes: Any) -> BuildPlan:
             pinned_fails_at=35,
             pending_p95_s=1.0,
             pending_p99_s=2.0,
+            burst_start_p95_s=95.0,
             slo_met=True,
             replications=1,
         ),

@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ CONNECT_S, READ_S = 5.0, 30.0
 Raw = dict[str, Any]
 
 
-class Refusal(Exception):
+class Refusal(ApplyError):
     """A request that the server refused: status, message, per-field causes, and conflicts with other managers."""
 
     def __init__(self, status: int, message: str, causes: tuple[str, ...] = (), conflicts: tuple[Conflict, ...] = ()) -> None:
@@ -84,15 +85,19 @@ class Cluster:
                 return None
             raise
 
-    def members(self, group_kind: str, label: str, value: str) -> list[Raw]:
-        """Objects of a group-kind in every namespace that carry a label."""
+    def members(self, group_kind: str, label: str, value: str, namespaces: Iterable[str]) -> list[Raw]:
+        """Objects of a group-kind that carry a label: in these namespaces, or cluster-wide for cluster-scoped kinds."""
         kind, _, group = group_kind.partition(".")
         resource = self._preferred(group, kind)
         if resource is None:
             return []
-        found = self._request(lambda: self._dynamic.get(resource, label_selector=f"{label}={value}", serializer=_raw))
-        api_version = resource.group_version
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in found.get("items", [])]
+        found = []
+        for namespace in sorted(namespaces) if resource.namespaced else [None]:
+            answer = self._request(
+                partial(self._dynamic.get, resource, namespace=namespace, label_selector=f"{label}={value}", serializer=_raw)
+            )
+            found += [{**item, "apiVersion": resource.group_version, "kind": kind} for item in answer.get("items", [])]
+        return found
 
     def apply(self, document: Mapping[str, Any], manager: str, *, dry_run: bool, force: bool = False) -> Raw:
         """Server-side apply, strict about fields; the object as it is afterwards, or would be."""

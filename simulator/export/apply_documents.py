@@ -87,8 +87,7 @@ def load_folder(folder: Path) -> DesiredSet:
             objects += [Desired(document, _zone(folder, path)) for document in _documents(path)]
         except (ValueError, yaml.YAMLError) as error:
             problems.append(Problem(str(path), str(error).replace("\n", " "), "a YAML or JSON file of Kubernetes objects"))
-    if not problems:
-        problems = check_manifests([item.document for item in objects]) + _own_labels(objects)
+    problems = problems or check_manifests([item.document for item in objects]) or _own_labels(objects)
     if problems:
         raise InputError(problems)
     if not objects:

@@ -63,9 +63,9 @@ def _find(cluster: Cluster, wanted: DesiredSet, digest: str) -> dict[str, Any] |
     if len(wanted_hex) < 6:
         return None
     key = f"{wanted.label_prefix}/digest"
-    for document in cluster.members("ConfigMap.", "app.kubernetes.io/managed-by", "burstline"):
+    for document in cluster.members("ConfigMap.", "app.kubernetes.io/managed-by", "burstline", [wanted.namespace]):
         annotations = document["metadata"].get("annotations") or {}
-        ours = annotations.get(f"{wanted.label_prefix}/set") == wanted.name and document["metadata"]["namespace"] == wanted.namespace
+        ours = annotations.get(f"{wanted.label_prefix}/set") == wanted.name
         if ours and str(annotations.get(key, "")).removeprefix("sha256:").startswith(wanted_hex):
             return document
     return None

@@ -37,7 +37,7 @@ def host_finding(cluster: Cluster, planned: PlannedObject, wanted: DesiredSet) -
         return None
     key, value = next(iter(selector.items()))
     try:
-        hosts = cluster.members(f"{_KIND}.metal3.io", key, value)
+        hosts = cluster.members(f"{_KIND}.metal3.io", key, value, [str(document["metadata"]["namespace"])])
     except Refusal:
         return HostFinding("hosts not counted: no right to list BareMetalHosts", stops=False)
     matching = [host for host in hosts if _matches(host, selector)]

@@ -47,14 +47,16 @@ def plan_apply(
 ) -> ApplyPlan:
     """The plan of a set; raises ApplyError when the set as a whole cannot be applied. `read_only` asks for no write rights."""
     choices = choices or Choices()
+    skipped, objects = _skip_unserved(cluster, wanted.objects)
+    if not read_only:
+        _require(cluster, _rights(cluster, wanted, objects))
     new = _missing_namespaces(cluster, wanted)
+    if new and not read_only:
+        _require(cluster, [Access("create", "", "namespaces"), Access("patch", "", "namespaces")])
     parent = None if wanted.namespace in new else cluster.get("v1", "ConfigMap", wanted.name, wanted.namespace)
     reason = foreign(parent, wanted)
     if reason is not None:
         raise ApplyError(f"{reason}; nothing was written: rename one of the two scenarios, or choose another namespace")
-    skipped, objects = _skip_unserved(cluster, wanted.objects)
-    if not read_only:
-        _preflight(cluster, wanted, objects, new)
     context = _Context(cluster, wanted, choices, set_id(wanted.name, wanted.namespace), frozenset(new))
     planned = []
     progress.stage("plan", len(objects))
@@ -92,18 +94,22 @@ def _skip_unserved(cluster: Cluster, objects: Sequence[Desired]) -> tuple[list[S
     return skipped, [item for item in objects if item.zone not in absent]
 
 
-def _preflight(cluster: Cluster, wanted: DesiredSet, objects: Sequence[Desired], new: set[str]) -> None:
-    """Ask for exactly the rights that the plan needs; list every missing one."""
+def _rights(cluster: Cluster, wanted: DesiredSet, objects: Sequence[Desired]) -> list[Access]:
+    """Exactly the rights that a plan and its apply need, before anything else is asked."""
     kinds = {("v1", "ConfigMap", wanted.namespace)}
     for item in objects:
-        if item.document["kind"] != "Namespace":
+        if is_member(item):
             document = item.document
             kinds.add((str(document["apiVersion"]), str(document["kind"]), str(document["metadata"].get("namespace", ""))))
-    needed = [Access("create", "", "namespaces")] if new else []
+    needed = [Access("get", "", "namespaces")]
     for api_version, kind, namespace in sorted(kinds):
         group = api_version.split("/")[0] if "/" in api_version else ""
-        plural = cluster.plural(api_version, kind)
-        needed += [Access(verb, group, plural, namespace) for verb in ("get", "create", "patch")]
+        needed += [Access(verb, group, cluster.plural(api_version, kind), namespace) for verb in ("get", "create", "patch")]
+    return needed
+
+
+def _require(cluster: Cluster, needed: Sequence[Access]) -> None:
+    """Raise ApplyError that lists every right this user lacks."""
     denied = [str(access) for access in needed if not cluster.allowed(access)]
     if denied:
         raise ApplyError(

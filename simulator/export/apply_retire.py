@@ -36,8 +36,9 @@ def leftovers(
     """Members of the set that it no longer names, and what becomes of each."""
     known = {identity(document) for document in wanted}
     found = []
+    namespaces = listed(parent, "additional-namespaces") | ({str(parent["metadata"]["namespace"])} if parent else set())
     for group_kind in sorted(listed(parent, "contains-group-kinds")):
-        for live in cluster.members(group_kind, PART_OF, set_label):
+        for live in cluster.members(group_kind, PART_OF, set_label, namespaces):
             if identity(live) not in known:
                 found.append(_leftover(cluster, live, delete_node_groups, prune=prune, prefix=prefix))
     return sorted(found, key=lambda item: item.ref)

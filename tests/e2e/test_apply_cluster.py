@@ -1,0 +1,490 @@
+"""Applying an export to a real kube-apiserver with the real CRDs: everything it promises about writing, and not writing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+import crd_schemas
+from control_plane import CRDS, ControlPlane
+from models.plan import BuildPlan
+from plans import plan, pool
+from simulator.cli import group
+from simulator.export.apply import Cluster, connect
+from simulator.export.bundle import export_bundle, write_bundle
+from simulator.export.manifest import OBJECT_FOLDERS
+
+pytestmark = pytest.mark.control_plane
+
+PLURALS = {
+    "NodePool": "nodepools.karpenter.sh",
+    "MachineDeployment": "machinedeployments.cluster.x-k8s.io",
+    "EC2NodeClass": "ec2nodeclasses.karpenter.k8s.aws",
+}
+
+
+@pytest.fixture(scope="session")
+def capacity_plane(control_plane: ControlPlane) -> ControlPlane:
+    """The control plane with the CRDs that an export needs, and nothing else."""
+    if not CRDS.is_dir():
+        pytest.skip("../shared/crds is absent")
+    files = [f"--filename={CRDS / name}" for name in crd_schemas.FILES.values()]
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", *files)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+    return control_plane
+
+
+class Site:
+    """One scenario in one namespace of its own, with names that no other test uses."""
+
+    def __init__(self, plane: ControlPlane, folder: Path, name: str) -> None:
+        self.plane, self.folder, self.name = plane, folder, name
+
+    def plan(self, **changes: Any) -> BuildPlan:
+        pools = changes.pop("pools", None) or (
+            pool(f"{self.name}-bm", "baremetal", nodes=36, max_nodes=40),
+            pool(f"{self.name}-aws", "aws"),
+        )
+        return plan(*pools, scenario=self.name, namespace=self.name, label_prefix="placement.burstline.dev", **changes)
+
+    def export(self, *targets: str, folder: Path | None = None, **changes: Any) -> Path:
+        out = folder or self.folder
+        write_bundle(export_bundle(self.plan(**changes), targets), out)
+        return out
+
+    def apply(self, *arguments: str, user: str = "admin", folder: Path | None = None) -> Result:
+        command = ["apply", str(folder or self.folder), "--kubeconfig", str(self.plane.kubeconfig(user)), "--no-wait", *arguments]
+        result = CliRunner().invoke(group, command, standalone_mode=False)
+        return result
+
+    def applied(self, *arguments: str, user: str = "admin", folder: Path | None = None) -> dict[str, Any]:
+        """`burstline apply --json` that must succeed; its document."""
+        result = self.apply("--json", *arguments, user=user, folder=folder)
+        if result.exception is not None:
+            raise result.exception
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            self.plane.kubectl("get", PLURALS.get(kind, kind), name, f"--namespace={self.name}", "-o", "json", "--show-managed-fields")
+        )
+        return found
+
+    def versions(self) -> dict[str, str]:
+        """resourceVersion of every object that an export may touch."""
+        kinds = ",".join(["configmaps", "priorityclasses", *crd_plurals()])
+        listed = json.loads(self.plane.kubectl("get", kinds, "--all-namespaces", "-o", "json"))["items"]
+        return {
+            f"{o['kind']} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}": o["metadata"]["resourceVersion"] for o in listed
+        }
+
+
+def crd_plurals() -> list[str]:
+    return [f"{crd_schemas.crd(kind)['spec']['names']['plural']}.{crd_schemas.crd(kind)['spec']['group']}" for kind in crd_schemas.FILES]
+
+
+@pytest.fixture
+def site(capacity_plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes sites; PriorityClasses are shared by every export of a cluster, so they go away after each test."""
+
+    def make(existing: bool = True) -> Site:
+        name = capacity_plane.namespace("site")
+        if not existing:
+            name = f"{name}-new"
+        return Site(capacity_plane, tmp_path / name, name)
+
+    yield make
+    capacity_plane.kubectl(
+        "delete", "priorityclass", "burstline-service", "burstline-ml", "burstline-batch", "burstline-headroom", "--ignore-not-found"
+    )
+    capacity_plane.kubectl("delete", "configmap", "cluster-autoscaler-priority-expander", "-n", "kube-system", "--ignore-not-found")
+
+
+def actions(document: dict[str, Any]) -> dict[str, str]:
+    return {
+        entry["ref"].split("/")[-1] if "/" in entry["ref"].split(" ")[1] else entry["ref"].split(" ")[1]: entry["action"]
+        for entry in document["objects"]
+    }
+
+
+@pytest.mark.parametrize("mode", ["karpenter", "cluster-autoscaler"])
+def test_every_emitted_object_is_accepted_with_strict_validation(site: Callable[..., Site], mode: str) -> None:
+    here = site()
+    pools = (
+        pool(f"{here.name}-bm", "baremetal", nodes=36, max_nodes=40),
+        pool(f"{here.name}-vm", "openstack_vm", priority=80),
+        pool(f"{here.name}-iron", "ironic", priority=90),
+        pool(f"{here.name}-gpu", "baremetal", priority=95, extended={"nvidia.com/gpu": 8}),
+        pool(f"{here.name}-aws", "aws"),
+    )
+    here.export(pools=pools, burst_mode=mode)
+    done = here.applied("--yes")
+    objects = [
+        p for p in here.folder.rglob("*.yaml") if p.relative_to(here.folder).parts[0] in OBJECT_FOLDERS and p.stem != "kustomization"
+    ]
+    assert done["changed"] == len(objects) - 1  # the namespace was there already
+    assert done["refused"] == 0
+    assert {entry["action"] for entry in done["objects"]} == {"created", "unchanged"}
+    assert done["dry_run"] is False
+
+
+def test_plan_writes_nothing_and_second_apply_changes_nothing(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    before = here.versions()
+    shown = here.applied()
+    assert shown["dry_run"] is True
+    assert shown["changed"] == 9  # 4 PriorityClasses, EC2NodeClass, NodePool, 2 templates, MachineDeployment
+    assert here.versions() == before
+    assert here.applied("--yes")["changed"] == 9
+    after = here.versions()
+    log = here.plane.folder / "audit.log"
+    start = log.stat().st_size
+    second = here.applied("--yes")
+    assert second["changed"] == 0
+    assert {entry["action"] for entry in second["objects"]} == {"unchanged"}
+    assert here.versions() == after
+    with log.open() as lines:
+        lines.seek(start)
+        events = [json.loads(line) for line in lines]
+    writes = [
+        e["requestURI"] for e in events if e["verb"] in ("create", "update", "patch", "delete") and "dryRun=All" not in e["requestURI"]
+    ]
+    assert [uri for uri in writes if "selfsubject" not in uri] == []
+
+
+def test_a_namespace_of_the_export_is_created_first(site: Callable[..., Site]) -> None:
+    here = site(existing=False)
+    here.export()
+    shown = here.applied()
+    unverified = [entry["ref"] for entry in shown["objects"] if not entry["verified"]]
+    assert len(unverified) == 3  # two templates and the MachineDeployment: their namespace is new
+    assert here.applied("--yes")["changed"] == 10
+    assert here.applied("--yes")["changed"] == 0
+
+
+def test_a_plan_older_than_a_live_change_is_refused(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    here.applied("--yes")
+    here.export(pools=(pool(f"{here.name}-bm", "baremetal", nodes=38, max_nodes=40), pool(f"{here.name}-aws", "aws")))
+    assert here.applied()["changed"] == 1
+    here.plane.kubectl("annotate", PLURALS["MachineDeployment"], f"{here.name}-bm", "-n", here.name, "note=changed-since")
+    late = here.apply("--yes")
+    assert late.exception is not None
+    assert "out of date" in str(late.exception)
+    assert here.get("MachineDeployment", f"{here.name}-bm")["spec"]["replicas"] == 36
+    here.applied()
+    assert here.applied("--yes")["changed"] == 1
+    assert here.get("MachineDeployment", f"{here.name}-bm")["spec"]["replicas"] == 38
+
+
+def test_a_conflict_names_field_and_manager_and_take_takes_only_that_field(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    here.applied("--yes")
+    name = f"{here.name}-aws"
+    here.plane.kubectl(
+        "patch", PLURALS["NodePool"], name, "--type=merge", "--field-manager=finance", '--patch={"spec":{"limits":{"cpu":"100"}}}'
+    )
+    here.plane.kubectl("patch", PLURALS["NodePool"], name, "--type=merge", "--field-manager=ops", '--patch={"spec":{"weight":7}}')
+    before = here.versions()
+    refused = here.apply("--json", "--yes")
+    assert refused.exception is not None
+    assert getattr(refused.exception, "exit_code", None) == 4
+    (entry,) = [e for e in json.loads(refused.stdout)["objects"] if e["action"] == "refused"]
+    assert sorted((c["field"], c["manager"]) for c in entry["manager_conflicts"]) == [
+        (".spec.limits.cpu", "finance"),
+        (".spec.weight", "ops"),
+    ]
+    assert here.versions() == before
+    taken = here.applied("--yes", "--take", "spec.limits.cpu")
+    assert taken["changed"] == 1
+    live = here.get("NodePool", name)["spec"]
+    assert live["limits"]["cpu"] == "960"
+    assert live["weight"] == 7
+
+
+def test_drift_says_who_changed_what_and_gone_objects_are_named(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    here.applied("--yes")
+    assert here.applied("--check")["drift"] == []
+    here.plane.kubectl(
+        "patch", PLURALS["NodePool"], f"{here.name}-aws", "--type=merge", "--field-manager=finance", '--patch={"spec":{"weight":7}}'
+    )
+    here.plane.kubectl("delete", "priorityclass", "burstline-ml")
+    result = here.apply("--check", "--json")
+    assert result.return_value == 5
+    drift = json.loads(result.stdout)["drift"]
+    assert {(d["kind"], d["field"], d["manager"]) for d in drift} == {("gone", "", ""), ("fought", ".spec.weight", "finance")}
+    assert all(d["time"] for d in drift if d["kind"] == "fought")
+
+
+def test_rollback_restores_every_owned_field_and_only_those(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    first = here.applied("--yes")["set"]["digest"]
+    name = f"{here.name}-aws"
+    here.plane.kubectl("annotate", PLURALS["NodePool"], name, "team=others")
+    here.export(pools=(pool(f"{here.name}-bm", "baremetal", nodes=38, max_nodes=40), pool(name, "aws", max_nodes=10)))
+    assert here.applied("--yes")["changed"] == 2
+    assert here.get("NodePool", name)["spec"]["limits"]["cpu"] == "160"
+    back = here.apply("--rollback", first, "--yes")
+    assert "may remove 2 nodes" in str(back.exception)  # 38 -> 36 wants its own confirmation
+    done = here.applied("--rollback", first.removeprefix("sha256:")[:8], "--yes", "--shrink", f"{here.name}-bm")
+    assert done["changed"] == 2
+    assert done["set"]["digest"] == first
+    assert here.get("NodePool", name)["spec"]["limits"]["cpu"] == "960"
+    assert here.get("NodePool", name)["metadata"]["annotations"]["team"] == "others"
+    assert here.get("MachineDeployment", f"{here.name}-bm")["spec"]["replicas"] == 36
+
+
+def test_fewer_private_nodes_need_their_own_confirmation(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    here.applied("--yes")
+    here.export(pools=(pool(f"{here.name}-bm", "baremetal", nodes=30, max_nodes=40), pool(f"{here.name}-aws", "aws")))
+    refused = here.apply("--yes")
+    assert "may remove 6 nodes: confirm with --shrink" in str(refused.exception)
+    assert here.applied("--yes", "--shrink", f"{here.name}-bm")["changed"] == 1
+
+
+def test_a_pool_that_leaves_the_plan_is_retired_and_deleted_only_by_name(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export(pools=(pool(f"{here.name}-bm", "baremetal"), pool(f"{here.name}-aws", "aws"), pool(f"{here.name}-old", "aws", priority=20)))
+    here.applied("--yes")
+    here.export(pools=(pool(f"{here.name}-bm", "baremetal"), pool(f"{here.name}-aws", "aws")))
+    shown = actions(here.applied("--yes"))
+    assert shown[f"{here.name}-old"] in ("retired", "unchanged")
+    live = here.get("NodePool", f"{here.name}-old")
+    assert live["spec"]["limits"]["cpu"] == "0"
+    assert live["spec"]["disruption"]["budgets"] == [{"nodes": "0"}]
+    assert here.applied("--yes")["changed"] == 0
+    gone = here.applied("--yes", "--delete-node-groups", f"{here.name}-old")
+    assert gone["changed"] == 1
+    assert "NotFound" in _missing(here, PLURALS["NodePool"], f"{here.name}-old")
+    assert here.get("EC2NodeClass", f"{here.name}-old")["kind"] == "EC2NodeClass"  # kept without --prune
+    assert here.applied("--yes", "--prune")["changed"] == 1
+    assert "NotFound" in _missing(here, PLURALS["EC2NodeClass"], f"{here.name}-old")
+
+
+def _missing(here: Site, resource: str, name: str) -> str:
+    with pytest.raises(AssertionError) as caught:
+        here.plane.kubectl("get", resource, name)
+    return str(caught.value)
+
+
+def test_a_retired_pool_comes_back_when_the_plan_names_it_again(site: Callable[..., Site]) -> None:
+    here = site()
+    both = (pool(f"{here.name}-bm", "baremetal"), pool(f"{here.name}-aws", "aws"), pool(f"{here.name}-two", "aws", priority=20))
+    here.export(pools=both)
+    here.applied("--yes")
+    here.export(pools=both[:2])
+    here.applied("--yes")
+    here.export(pools=both)
+    here.applied("--yes")
+    assert here.get("NodePool", f"{here.name}-two")["spec"]["limits"]["cpu"] == "960"
+
+
+def test_leftovers_with_another_owner_a_keep_note_or_without_the_label_are_kept(site: Callable[..., Site]) -> None:
+    here = site()
+    kinds = "owned", "kept", "unlabelled", "plain"
+    extra = here.folder / "overlays" / "extra"
+    here.export("priority_classes")
+    extra.mkdir(parents=True)
+    for kind in kinds:
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": kind, "namespace": here.name}, "data": {"a": "b"}}
+        (extra / f"{kind}.yaml").write_text(yaml.safe_dump(document))
+    here.applied("--yes")
+    owner = json.loads(here.plane.kubectl("get", "namespace", here.name, "-o", "json"))["metadata"]["uid"]
+    reference = {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": here.name, "uid": owner}]}}
+    here.plane.kubectl("patch", "configmap", "owned", "-n", here.name, "--type=merge", f"--patch={json.dumps(reference)}")
+    here.plane.kubectl("annotate", "configmap", "kept", "-n", here.name, "placement.burstline.dev/keep=true")
+    here.plane.kubectl("label", "configmap", "unlabelled", "-n", here.name, "applyset.kubernetes.io/part-of-")
+    shutil.rmtree(extra)
+    assert here.applied("--yes", "--prune")["changed"] == 1
+    left = json.loads(here.plane.kubectl("get", "configmap", "-n", here.name, "-o", "json"))["items"]
+    names = {o["metadata"]["name"] for o in left}
+    assert {"owned", "kept", "unlabelled"} <= names
+    assert "plain" not in names
+
+
+def test_a_delete_of_another_object_of_the_same_name_is_refused_by_the_server(site: Callable[..., Site]) -> None:
+    from simulator.export.apply import Refusal
+
+    here = site()
+    here.plane.kubectl("create", "configmap", "thing", "-n", here.name)
+    with connect(kubeconfig=here.plane.kubeconfig()) as cluster:
+        live = cluster.get("v1", "ConfigMap", "thing", here.name)
+        assert live is not None
+        here.plane.kubectl("delete", "configmap", "thing", "-n", here.name)
+        here.plane.kubectl("create", "configmap", "thing", "-n", here.name)
+        with pytest.raises(Refusal, match="does not match the UID in record"):
+            cluster.delete(live, dry_run=False)
+
+
+def test_two_exports_do_not_touch_each_other_and_a_stolen_id_is_refused(site: Callable[..., Site]) -> None:
+    one, two = site(), site()
+    one.export("cluster_api")
+    two.export("karpenter")
+    one.applied("--yes")
+    before = {k: v for k, v in one.versions().items() if one.name in k}
+    two.applied("--yes", "--prune")
+    assert {k: v for k, v in one.versions().items() if one.name in k} == before
+    parent = f"burstline-{two.name}"
+    stolen = f"applyset.kubernetes.io/id={_label(one)}"
+    two.plane.kubectl("label", "configmap", parent, "-n", two.name, stolen, "--overwrite")
+    refused = two.apply("--yes")
+    assert "carries the ApplySet id of another object" in str(refused.exception)
+
+
+def _label(here: Site) -> str:
+    found = json.loads(here.plane.kubectl("get", "configmap", f"burstline-{here.name}", "-n", here.name, "-o", "json"))
+    return str(found["metadata"]["labels"]["applyset.kubernetes.io/id"])
+
+
+def test_an_object_of_another_set_is_refused(site: Callable[..., Site]) -> None:
+    one, two = site(), site()
+    one.export("priority_classes")
+    two.export("priority_classes")
+    one.applied("--yes")
+    refused = two.apply("--yes")
+    assert "it belongs to another set" in str(refused.exception)
+    assert "nothing was written" in str(refused.exception)
+
+
+def test_autoscaler_keeps_its_replica_count_through_every_apply(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export(burst_mode="cluster-autoscaler")
+    here.applied("--yes")
+    name = f"{here.name}-bm"
+    path = f"/apis/cluster.x-k8s.io/v1beta2/namespaces/{here.name}/machinedeployments/{name}/scale"
+    default = '--patch={"spec":{"replicas":36}}'  # as Cluster API's webhook does: a CRD without replicas has no scale yet
+    here.plane.kubectl("patch", PLURALS["MachineDeployment"], name, "-n", here.name, "--type=merge", "--field-manager=webhook", default)
+    scale = here.plane.http().get(path).json()
+    scale["spec"]["replicas"] = 39
+    here.plane.http().put(path, json=scale).raise_for_status()
+    grown = (pool(name, "baremetal", nodes=37, max_nodes=40), pool(f"{here.name}-aws", "aws"))
+    here.export(pools=grown, burst_mode="cluster-autoscaler")
+    assert here.applied("--yes")["changed"] == 1
+    assert here.get("MachineDeployment", name)["spec"]["replicas"] == 39
+
+
+def test_the_emitted_roles_suffice_for_apply_and_not_for_prune(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    denied = here.apply(user="exporter")
+    assert "may not" in str(denied.exception)
+    assert "nothing was written" in str(denied.exception)
+    here.plane.kubectl("apply", "-f", str(here.folder / "access" / "burstline-apply.yaml"))
+    here.plane.kubectl("apply", "-f", str(here.folder / "access" / f"burstline-apply-{here.name}.yaml"))
+    subject = "--user=capacity-exporter"
+    here.plane.kubectl("create", "clusterrolebinding", f"apply-{here.name}", "--clusterrole=burstline-apply", subject)
+    here.plane.kubectl("create", "rolebinding", "apply", "--role=burstline-apply", subject, "-n", here.name)
+    assert here.applied("--yes", user="exporter")["changed"] == 9
+    assert here.applied("--yes", user="exporter")["changed"] == 0
+    here.export("karpenter", "priority_classes")
+    with_prune = here.apply("--yes", "--prune", user="exporter")
+    assert "forbidden" in str(with_prune.exception)
+    assert here.get("MachineDeployment", f"{here.name}-bm")["kind"] == "MachineDeployment"
+
+
+def test_an_unknown_field_is_refused_offline_and_by_the_server_with_the_same_path(site: Callable[..., Site]) -> None:
+    from simulator.export.apply import Refusal
+
+    here = site()
+    here.export()
+    path = here.folder / "overlays" / f"{here.name}-aws" / f"nodepool-{here.name}-aws.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["spec"]["disruption"]["consolidateAftr"] = "5m"
+    path.write_text(yaml.safe_dump(document))
+    offline = here.apply()
+    assert "spec.disruption.consolidateAftr" in str(offline.exception)
+    assert getattr(offline.exception, "exit_code", None) == 2
+    with connect(kubeconfig=here.plane.kubeconfig()) as cluster, pytest.raises(Refusal, match=r"spec\.disruption\.consolidateAftr"):
+        cluster.apply(document, "burstline/test", dry_run=True)
+
+
+def test_a_missing_crd_skips_its_zone_with_a_reason_and_is_picked_up_later(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    crd = CRDS / crd_schemas.FILES["EC2NodeClass"]
+    here.plane.kubectl("delete", "-f", str(crd))
+    try:
+        done = here.applied("--yes")
+        assert {s["ref"].split(" ")[0].split("/")[-1] for s in done["skipped"]} == {"EC2NodeClass", "NodePool"}
+        assert all("the cluster serves no EC2NodeClass of karpenter.k8s.aws/v1" in s["reason"] for s in done["skipped"])
+        assert done["changed"] == 7
+    finally:
+        here.plane.kubectl("apply", "--server-side", "-f", str(crd))
+        here.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(crd))
+    assert here.applied("--yes")["changed"] == 2
+    assert here.applied("--yes")["changed"] == 0
+
+
+def test_shuffled_files_and_a_kustomize_free_folder_give_the_same_result(site: Callable[..., Site], tmp_path: Path) -> None:
+    here = site(existing=False)
+    here.export()
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    files = sorted((p for p in here.folder.rglob("*.yaml") if p.relative_to(here.folder).parts[0] in OBJECT_FOLDERS), reverse=True)
+    text = "---\n".join(p.read_text() for p in files if p.stem != "kustomization")
+    (loose / "all.yaml").write_text(text)
+    assert here.applied("--yes", folder=loose)["changed"] == 10
+    assert here.applied("--yes", folder=loose)["changed"] == 0
+
+
+class Dies(Exception):
+    """Stands for the end of the process."""
+
+
+def test_an_apply_cut_off_after_any_write_is_completed_by_the_next(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Cluster.apply
+    for survive in (0, 2, 5):
+        here = site()
+        here.export("cluster_api", "karpenter")
+        count = 0
+
+        def dying(self: Cluster, document: Any, manager: str, *, dry_run: bool, force: bool = False, limit: int = survive) -> Any:
+            nonlocal count
+            if not dry_run:
+                count += 1
+                if count > limit:
+                    raise Dies
+            return real(self, document, manager, dry_run=dry_run, force=force)
+
+        monkeypatch.setattr(Cluster, "apply", dying)
+        assert isinstance(here.apply("--yes").exception, Dies)
+        monkeypatch.setattr(Cluster, "apply", real)
+        here.applied()
+        here.applied("--yes")
+        assert here.applied("--yes")["changed"] == 0
+        assert len([key for key in here.versions() if here.name in key and not key.startswith("ConfigMap")]) == 5
+        parent = json.loads(here.plane.kubectl("get", "configmap", f"burstline-{here.name}", "-n", here.name, "-o", "json"))
+        assert parent["data"]["state"] == "applied"
+
+
+def test_requests_stay_within_three_for_each_object(site: Callable[..., Site]) -> None:
+    here = site()
+    many = here.folder / "base"
+    many.mkdir(parents=True)
+    objects = 60
+    for number in range(objects):
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number}", "namespace": here.name}, "data": {"a": "b"}}
+        (many / f"c{number}.yaml").write_text(yaml.safe_dump(document))
+    log = here.plane.folder / "audit.log"
+    start = log.stat().st_size
+    assert here.applied("--yes")["changed"] == objects
+    with log.open() as lines:
+        lines.seek(start)
+        requests = sum(1 for _ in lines)
+    assert requests <= 3 * objects + 40  # 40: discovery, identity, rights, namespace, inventory
