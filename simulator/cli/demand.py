@@ -28,11 +28,13 @@ def command(scenario: str, override: str | None, as_json: bool) -> None:
       burstline demand half-private-40
     """
     from simulator.catalog import case, load_scenario
+    from simulator.cli._bar import progress_bar
     from simulator.demand.report import demand_report
     from simulator.pipeline.inputs import load_inputs
 
     chosen = load_scenario(scenario, override)
-    given = load_inputs(chosen)
+    with progress_bar() as progress:
+        given = load_inputs(chosen, progress)
     report = demand_report(case(chosen, given.demand), given.demand, given.usage)
     if as_json:
         print_json(_document(chosen, report))

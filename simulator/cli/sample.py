@@ -33,6 +33,7 @@ def command(out: Path, days: int | None, hours: int | None, seed: int, extras: t
     """
     from typing import cast
 
+    from simulator.cli._bar import progress_bar
     from simulator.ingest.synthetic.company import Company, Extra
     from simulator.ingest.synthetic.files import write_company
 
@@ -42,7 +43,8 @@ def command(out: Path, days: int | None, hours: int | None, seed: int, extras: t
         raise click.UsageError("choose one of edp-lines, edp-net and edp-map")
     length = hours or (days * 24 if days else 8760)
     company = Company(seed=seed, hours=length, extras=frozenset(cast(tuple[Extra, ...], extras)))
-    manifest = write_company(out, company)
+    with progress_bar() as progress:
+        manifest = write_company(out, company, progress)
     if as_json:
         print_json({"out": str(out), **manifest})
     else:
