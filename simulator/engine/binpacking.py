@@ -19,6 +19,8 @@ from simulator.engine.objects import CPU, MEMORY, PODS, Amounts, Node, Pod, node
 Vector = NDArray[np.int64]
 Matrix = NDArray[np.int64]
 
+LONG_QUEUE = 500
+
 
 def kind_key(pod: Pod) -> tuple[object, ...]:
     """What the scheduler looks at in `pod`, equal for pods of one kind (utils.PodSpecSemanticallyEqual and labels)."""
@@ -111,10 +113,11 @@ def pack(free: Matrix, allowed: NDArray[np.bool_], requests: Matrix, queue: Vect
 
     free : int64 [nodes, axes]; allowed : bool [kinds, nodes]; queue : int64 [pods], kinds in the order they come;
     draws : float64 [pods] in [0, 1), which of the fitting nodes each pod takes. The real program walks Go maps here, so
-    its order of pods and of nodes is random; with one kind only, how many fit depends on no order and none is drawn.
+    its order of pods and of nodes is random. How many fit of one kind depends on no order: a long queue of one kind is
+    filled in row order.
     """
     left, free = np.zeros(len(requests), dtype=np.int64), free.copy()
-    if queue.size and (queue == queue[0]).all():
+    if queue.size > LONG_QUEUE and (queue == queue[0]).all():
         kind = int(queue[0])
         rows = np.flatnonzero(allowed[kind])
         taken = fill(free[rows], requests[kind], queue.size)

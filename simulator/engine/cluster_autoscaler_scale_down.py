@@ -63,34 +63,36 @@ def utilisation(allocatable: Matrix, free: Matrix) -> NDArray[np.float64]:
 
 def judge(view: View, candidates: Sequence[int]) -> Verdict:
     """Try to empty every candidate in turn; what moves stays moved for the candidates after it."""
-    free, home = view.free.copy(), view.home.copy()
+    free, counts, home = view.free, view.counts, view.home.copy()
     removable, stuck = [], []
     for node in candidates:
-        home_before = bool(home[node])
+        at_home = bool(home[node])
         home[node] = False
-        moved = _rehomed(view, free, home, node)
+        moved = _rehomed(view, free, counts, home, node)
         if moved is None:
-            home[node] = home_before
+            home[node] = at_home
             stuck.append(node)
         else:
-            free = moved
+            free, counts = moved
             removable.append(node)
     return Verdict(tuple(removable), tuple(stuck))
 
 
-def _rehomed(view: View, free: Matrix, home: NDArray[np.bool_], node: int) -> Matrix | None:
-    """Free amounts after the node's pods found other homes, None when one of them finds none."""
-    if not view.counts[node].any():
-        return free
-    moved = free.copy()
-    for kind in np.flatnonzero(view.counts[node]):
-        wanted, request = int(view.counts[node, kind]), view.requests[kind]
+def _rehomed(view: View, free: Matrix, counts: Matrix, home: NDArray[np.bool_], node: int) -> tuple[Matrix, Matrix] | None:
+    """Free amounts and counts after the node's pods found other homes, None when one of them finds none."""
+    if not counts[node].any():
+        return free, counts
+    free, counts = free.copy(), counts.copy()
+    for kind in np.flatnonzero(counts[node]):
+        wanted, request = int(counts[node, kind]), view.requests[kind]
         rows = view.order[(home & view.allowed[:, kind])[view.order]]
-        taken = fill(moved[rows], request, wanted)
+        taken = fill(free[rows], request, wanted)
         if taken.sum() < wanted:
             return None
-        moved[rows] -= taken[:, None] * request
-    return moved
+        free[rows] -= taken[:, None] * request
+        counts[rows, kind] += taken
+        counts[node, kind] = 0
+    return free, counts
 
 
 def still_unneeded(since_ms: Mapping[int, int], removable: Sequence[int], now_ms: int) -> dict[int, int]:

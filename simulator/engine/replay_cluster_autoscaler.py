@@ -7,12 +7,13 @@ Source: kubernetes/autoscaler cluster-autoscaler/loop and core/static_autoscaler
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from models.units import MS_PER_S
 from simulator.engine.binpacking import Matrix, Vector, pack
@@ -26,6 +27,8 @@ from simulator.streams import Streams
 
 NEW_POD_MS = 2 * MS_PER_S
 """Pods younger than this wait one loop for more to come (core/utils, unschedulablePodTimeBuffer)."""
+
+SOFT_TAINTS = 10
 
 
 @dataclass(slots=True)
@@ -43,11 +46,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Nodes as one loop sees them, pods of the queue that fit included. free : int64 [rows, axes]."""
+    """Nodes as one loop sees them, with the pods of the queue and of nodes being drained where they would fit.
+
+    free : int64 [rows, axes]; left : int64 [kinds], pods that fit nowhere; homeless : a drained pod finds no place.
+    """
 
     free: Matrix
     left: Vector
     queue: tuple[RunningPod, ...]
+    homeless: bool
 
 
 @dataclass(slots=True)
@@ -142,9 +149,10 @@ class ClusterAutoscaler:
             free[row] = template(self.groups[group], world.kinds, self.file.up)
             usable[row] = not world.machines[row].leaving
         allowed = (world.rows.allowed[:size] & usable[:, None]).T
-        kinds = np.array([pod.kind for pod in queue], dtype=np.int64)
-        left, free = pack(free, allowed, world.kinds.requests, kinds, np.array([pod.draw for pod in queue]))
-        return Sight(free, left, queue)
+        left, free = _packed(free, allowed, world, queue)
+        drained = tuple(pod for row in sorted(self.memory.draining) for pod in world.machines[row].pods)
+        lost, free = _packed(free, allowed, world, drained)
+        return Sight(free, left, queue, bool(lost.any()))
 
     def _all_new(self, sight: Sight) -> bool:
         """Whether every pod left was made so short ago that more may follow."""
@@ -216,7 +224,7 @@ class ClusterAutoscaler:
         )
         verdict = judge(view, candidates)
         memory.recheck |= {row: now + _ms(down.recheck_s) for row in verdict.stuck}
-        memory.unneeded = still_unneeded(memory.unneeded, verdict.removable, now)
+        memory.unneeded = {} if sight.homeless else still_unneeded(memory.unneeded, verdict.removable, now)
         if fresh or self._cooling(now):
             return False
         busy, draining = len(memory.deleting), len(memory.draining)
@@ -228,10 +236,22 @@ class ClusterAutoscaler:
         gone, drained = due(memory.unneeded, _ms(down.unneeded_s), now, names, spare, empty, budget)
         for row in (*gone, *drained):
             self._start_deletion(row, drain=row in drained)
+        if not gone and not drained:
+            self._taint_softly()
         return bool(gone or drained)
 
+    def _taint_softly(self) -> None:
+        """Unneeded nodes get a PreferNoSchedule taint and needed ones lose it, at most ten in one loop (actuation/softtaint)."""
+        rows, present = self.world.rows, self.world.present()
+        wrong = [row for row in present if rows.soft[row] and row not in self.memory.unneeded]
+        wrong += [row for row in self.memory.unneeded if not rows.soft[row]]
+        for row in wrong[:SOFT_TAINTS]:
+            rows.soft[row] = 1 - rows.soft[row]
+        if wrong:
+            self.polling.note()
+
     def _candidates(self, sizes: Mapping[str, int]) -> list[int]:
-        """Ready nodes of groups above their minimum: those unneeded already first, then in random but lasting order."""
+        """Ready nodes of groups above their minimum: empty ones, then those unneeded already, then in random but lasting order."""
         world, memory = self.world, self.memory
         rows = [
             row
@@ -239,7 +259,8 @@ class ClusterAutoscaler:
             if world.rows.open[row] and (group := world.machines[row].group) in self.groups and sizes[group] > self.groups[group].minimum
         ]
         earlier = {row: at for at, row in enumerate(memory.unneeded)}
-        return sorted(rows, key=lambda row: (earlier.get(row, len(rows)), world.machines[row].key))
+        filled = world.rows.counts.any(axis=1)
+        return sorted(rows, key=lambda row: (bool(filled[row]), earlier.get(row, len(rows)), world.machines[row].key))
 
     def _cooling(self, now: int) -> bool:
         down, memory = self.file.down, self.memory
@@ -258,14 +279,23 @@ class ClusterAutoscaler:
     def _delete(self, row: int, *, drain: bool) -> Story:
         """Taint, wait, drain if pods run, delete; an empty node that got a pod meanwhile is kept."""
         world = self.world
-        yield world.env.timeout(world.jitter(world.latencies.loop // 2) + _ms(self.file.down.delete_delay_s))
+        yield world.env.timeout(world.jitter(world.latencies.taint) + _ms(self.file.down.delete_delay_s))
+        if drain:
+            yield world.env.timeout(world.jitter(world.latencies.drain))
+            world.evict(row)
+            yield world.env.timeout(world.jitter(world.latencies.taint))
         self.memory.deleting.discard(row)
         self.memory.draining.discard(row)
-        if world.machines[row].pods and not drain:
+        if world.machines[row].pods:
             world.uncordon(row)
             return
         self.scale_downs.append((world.now, world.machines[row].node.name))
         world.remove_node(row)
+
+
+def _packed(free: Matrix, allowed: NDArray[np.bool_], world: World, pods: Sequence[RunningPod]) -> tuple[Vector, Matrix]:
+    kinds = np.array([pod.kind for pod in pods], dtype=np.int64)
+    return pack(free, allowed, world.kinds.requests, kinds, np.array([pod.draw for pod in pods]))
 
 
 def _ms(seconds: float) -> int:

@@ -1,8 +1,8 @@
 """Node scores of the default profile for pods that differ by requests and preferred node labels only, over all nodes at once.
 
-The plug-ins' formulas stand in `scores_kernels`; here are the two that look at several nodes together: the spread of one
+The plug-ins' formulas stand in `scores_kernels`; here are those that look at several nodes together: the spread of one
 ReplicaSet's pods (system default constraints of PodTopologySpread: hostname with skew 3, zone with skew 5) and the
-normalising of NodeAffinity. Source: kubernetes/kubernetes pkg/scheduler/framework/plugins at v1.36.3.
+normalising of NodeAffinity and TaintToleration. Source: kubernetes/kubernetes pkg/scheduler/framework/plugins at v1.36.3.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ HOSTNAME_SKEW = 3
 ZONE_SKEW = 5
 SPREAD_WEIGHT = 2
 AFFINITY_WEIGHT = 2
+TAINT_WEIGHT = 3
 
 
 @njit(cache=True)
@@ -70,19 +71,21 @@ def node_scores(
     same: Ints,
     zone: Ints,
     preferred: Ints,
+    avoided: Ints,
 ) -> Ints:
     """Weighted sum of the default profile's scores per node, -1 where the pod cannot go: int64 [nodes].
 
     allocatable, used : int64 [nodes, axes], cpu and memory first; scored : int64 [nodes, 2], requests as LeastAllocated
-    counts them; request : int64 [axes]; scored_request : int64 [2]; preferred : int64 [nodes], weight of matching terms.
+    counts them; request : int64 [axes]; scored_request : int64 [2]; preferred : int64 [nodes], weight of matching terms;
+    avoided : int64 [nodes], PreferNoSchedule taints that the pod does not tolerate.
     """
     nodes = feasible.size
     ones = np.ones(2, dtype=np.int64)
     spread = spread_scores(feasible, same, zone)
-    highest = np.int64(0)
+    highest, worst = np.int64(0), np.int64(0)
     for n in range(nodes):
         if feasible[n]:
-            highest = max(highest, preferred[n])
+            highest, worst = max(highest, preferred[n]), max(worst, avoided[n])
     totals = np.full(nodes, -1, dtype=np.int64)
     for n in range(nodes):
         if not feasible[n]:
@@ -94,5 +97,6 @@ def node_scores(
         total += SPREAD_WEIGHT * spread[n]
         if highest > 0:
             total += AFFINITY_WEIGHT * (preferred[n] * 100 // highest)
+        total += TAINT_WEIGHT * (100 - (avoided[n] * 100 // worst if worst > 0 else 0))
         totals[n] = total
     return totals

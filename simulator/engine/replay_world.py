@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.units import MS_PER_S
 from simulator.engine.binpacking import Kinds
-from simulator.engine.objects import CPU, MEMORY, Node
+from simulator.engine.objects import CPU, MEMORY, Node, Pod
 from simulator.engine.polling import Story
 from simulator.engine.replay_kernels import node_scores
 from simulator.engine.replica_sets import Candidate, victims
@@ -31,7 +31,8 @@ BACKOFF_MAX_MS = 10 * MS_PER_S
 class Latencies:
     """Milliseconds of a control plane on two cores, seen in the recordings; draws vary by `spread`, whole runs by `pace`.
 
-    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none.
+    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none; `taint` passes
+    between the decision to delete a node and its end, `drain` more when its pods have to go first.
     """
 
     first_pod: int = 25
@@ -42,6 +43,8 @@ class Latencies:
     node_each: int = 35
     node_ready: int = 600
     loop: int = 50
+    taint: int = 25
+    drain: int = 150
     spread: float = 0.4
     pace: float = 0.2
 
@@ -67,7 +70,8 @@ class Rows:
     """Nodes as growing arrays, one row each; rows are never reused.
 
     allocatable, used : int64 [rows, axes]; scored : int64 [rows, 2]; counts : int64 [rows, kinds];
-    allowed : bool [rows, kinds]; preferred : int64 [rows, kinds]; zone : int64 [rows]; open, present : bool [rows]
+    allowed : bool [rows, kinds]; preferred, avoided : int64 [rows, kinds], scores and counts of soft wishes; zone : int64 [rows];
+    soft : int64 [rows], 1 where an autoscaler's soft taint stands; open, present : bool [rows]
     """
 
     allocatable: NDArray[np.int64]
@@ -76,6 +80,8 @@ class Rows:
     counts: NDArray[np.int64]
     allowed: NDArray[np.bool_]
     preferred: NDArray[np.int64]
+    avoided: NDArray[np.int64]
+    soft: NDArray[np.int64]
     zone: NDArray[np.int64]
     open: NDArray[np.bool_]
     present: NDArray[np.bool_]
@@ -84,10 +90,11 @@ class Rows:
     def empty(cls, axes: int, kinds: int, rows: int = 64) -> Rows:
         """Room for `rows` nodes."""
         allocatable, used, scored, counts = (np.zeros((rows, width), dtype=np.int64) for width in (axes, axes, 2, kinds))
-        allowed, preferred = np.zeros((rows, kinds), dtype=np.bool_), np.zeros((rows, kinds), dtype=np.int64)
-        zone = np.full(rows, -1, dtype=np.int64)
+        allowed = np.zeros((rows, kinds), dtype=np.bool_)
+        preferred, avoided = (np.zeros((rows, kinds), dtype=np.int64) for _ in range(2))
+        soft, zone = np.zeros(rows, dtype=np.int64), np.full(rows, -1, dtype=np.int64)
         opened, present = np.zeros(rows, dtype=np.bool_), np.zeros(rows, dtype=np.bool_)
-        return cls(allocatable, used, scored, counts, allowed, preferred, zone, opened, present)
+        return cls(allocatable, used, scored, counts, allowed, preferred, avoided, soft, zone, opened, present)
 
     def room_for(self, row: int) -> None:
         """Double every array when `row` lies outside."""
@@ -152,6 +159,7 @@ class World:
         rows.allocatable[row] = self.kinds.vector(node.allocatable)
         rows.allowed[row] = self.kinds.allowed(node)
         rows.preferred[row] = [sum(term.weight for term in pod.preferred if term.term.matches(node)) for pod in self.kinds.pods]
+        rows.avoided[row] = [_soft_taints(node, pod) for pod in self.kinds.pods]
         rows.zone[row] = self._zones.setdefault(zone, len(self._zones)) if zone else -1
         rows.present[row] = True
         self.machines.append(Machine(node, group, self.now, float(self._chance.random())))
@@ -321,9 +329,10 @@ class World:
         feasible = rows.open[:size] & rows.allowed[:size, kind] & (self.free() >= request).all(axis=1)
         if not feasible.any():
             return False
+        avoided = rows.avoided[:size, kind] + rows.soft[:size]
         scores = node_scores(
             rows.allocatable[:size], rows.used[:size], rows.scored[:size], request, self.scored_requests[kind], feasible,
-            rows.counts[:size, kind], rows.zone[:size], rows.preferred[:size, kind],
+            rows.counts[:size, kind], rows.zone[:size], rows.preferred[:size, kind], avoided,
         )  # fmt: skip
         best = np.flatnonzero(scores == scores.max())
         pod.node = int(best[int(self._ties.integers(best.size))]) if best.size > 1 else int(best[0])
@@ -346,3 +355,7 @@ class World:
 def unschedulable(world: World) -> list[RunningPod]:
     """Pods that the scheduler has looked at and refused, in the order of their draws."""
     return sorted((pod for pod in world.waiting if pod.attempts), key=lambda pod: pod.order)
+
+
+def _soft_taints(node: Node, pod: Pod) -> int:
+    return sum(taint.effect == "PreferNoSchedule" and not pod.tolerates(taint) for taint in node.taints)
