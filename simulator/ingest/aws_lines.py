@@ -42,6 +42,7 @@ _MONEY_COLUMNS = {
     "sp_effective": "savingsPlan/SavingsPlanEffectiveCost",
     "sp_total": "savingsPlan/TotalCommitmentToDate",
     "sp_used": "savingsPlan/UsedCommitment",
+    "sp_recurring": "savingsPlan/RecurringCommitmentForBillingPeriod",
     "sp_upfront": "savingsPlan/AmortizedUpfrontCommitmentForBillingPeriod",
     "ri_fee_upfront": "reservation/AmortizedUpfrontFeeForBillingPeriod",
     "ri_unused_upfront": "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod",
@@ -50,6 +51,8 @@ _MONEY_COLUMNS = {
 _NET_COLUMNS = {
     "net_unblended": ("lineItem/NetUnblendedCost", "unblended"),
     "net_sp_effective": ("savingsPlan/NetSavingsPlanEffectiveCost", "sp_effective"),
+    "net_sp_recurring": ("savingsPlan/NetRecurringCommitmentForBillingPeriod", "sp_recurring"),
+    "net_sp_upfront": ("savingsPlan/NetAmortizedUpfrontCommitmentForBillingPeriod", "sp_upfront"),
     "net_ri_effective": ("reservation/NetEffectiveCost", "ri_effective"),
     "net_ri_unused_upfront": ("reservation/NetUnusedAmortizedUpfrontFeeForBillingPeriod", "ri_unused_upfront"),
     "net_ri_unused_recurring": ("reservation/NetUnusedRecurringFee", "ri_unused_recurring"),
@@ -250,6 +253,11 @@ _PURCHASE = f"""(CASE WHEN NOT {_WORKER} THEN '' WHEN contains(usage_type, 'Spot
 _UPFRONT = "(line_type = 'SavingsPlanUpfrontFee' OR (line_type = 'Fee' AND commitment <> '') OR upfront_refund)"
 
 
+_NET_UNUSED = """(sp_total - sp_used) * CASE WHEN coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0) = 0 THEN 1
+        ELSE (coalesce(net_sp_recurring, 0) + coalesce(net_sp_upfront, 0))::DOUBLE
+            / (coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0))::DOUBLE END"""
+
+
 def _effective(prefix: str) -> str:
     """SQL of the effective cost; `prefix` "net_" takes the net columns. NULL where fees must tell it."""
     return f"""CASE
@@ -258,7 +266,7 @@ def _effective(prefix: str) -> str:
         WHEN line_type = 'SavingsPlanNegation' OR {_UPFRONT} THEN 0
         WHEN line_type = 'DiscountedUsage' THEN coalesce({prefix}ri_effective, 0)
         WHEN blank THEN NULL
-        WHEN line_type = 'SavingsPlanRecurringFee' THEN sp_total - sp_used
+        WHEN line_type = 'SavingsPlanRecurringFee' THEN {_NET_UNUSED if prefix else "sp_total - sp_used"}
         WHEN line_type = 'RIFee' THEN coalesce({prefix}ri_unused_upfront, 0) + coalesce({prefix}ri_unused_recurring, 0)
         ELSE {prefix}unblended END"""
 

@@ -232,7 +232,8 @@ def _mixed(connection: duckdb.DuckDBPyConnection, delivery: Delivery, period: st
         [period],
     ).fetchall()
     parts = ", ".join(f"{rows} rows of {total:.2f} {name}" for name, rows, total in counts)
-    mend = f"give --currency {currencies[0]} and --rates FILE with dated rates; currencies are never added up"
+    most = max(counts, key=lambda row: row[1])[0]
+    mend = f"give --currency {most} and --rates FILE with dated rates; currencies are never added up"
     return Problem(f"{delivery.place}: {period}", f"costs in {' and '.join(currencies)} ({parts})", mend)
 
 

@@ -47,9 +47,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
     amortised: Decimal | Unknown = Unknown(reason) if reason else sums["amortised"]
     form, discounts, invoice = _discounts(sums, categories)
     expected = sums["unblended"] - sums["upfront_bought"] + sums["upfront_amortised"]
-    base = {"net": sums["movable_net"], "map": sums["movable_amortised"] + sums["movable_mapped"]}.get(form, sums["movable_amortised"])
-    cash = {"net": sums["movable_net_cash"], "map": sums["movable_cash"] + sums["movable_mapped"]}.get(form, sums["movable_cash"])
-    addressable: Decimal | Unknown = Unknown(reason) if reason else base
+    addressable: Decimal | Unknown = Unknown(reason) if reason else _addressable(sums, form)
     return BillPeriod(
         period=header.period,
         format=header.format,
@@ -81,7 +79,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
         unused_commitment=Unknown(reason) if reason else sums["unused"],
         amortised_by_category=() if reason else tuple((row["category"], row["amortised"]) for row in categories),
         rows_by_category=tuple((row["category"], row["rows"]) for row in categories),
-        bridge=_bridge(invoice, categories, form, cash, addressable),
+        bridge=_bridge(invoice, categories, form, addressable),
         commitments=_commitments(connection, lines, header) if not reason else (),
         worker_hours_by_option=_hours_by(connection, lines, header, "purchase_option"),
         worker_hours_by_type=_hours_by(connection, lines, header, "instance_type"),
@@ -139,7 +137,7 @@ _SUMS = """
     coalesce(sum(bare_rows) FILTER (explained = ''), 0)::BIGINT AS bare_rows,
     bool_or(provisional) AS provisional, coalesce(sum(quantity) FILTER (worker), 0) AS worker_hours,
     coalesce(sum(unblended) FILTER (movable), 0) AS movable_cash,
-    coalesce(sum(net_unblended) FILTER (movable), 0) AS movable_net_cash,
+    coalesce(sum(unblended) FILTER (movable AND category = 'discount'), 0) AS movable_discount,
     coalesce(sum(amortised) FILTER (movable), 0) AS movable_amortised,
     coalesce(sum(net_amortised) FILTER (movable), 0) AS movable_net,
     coalesce(sum(mapped_discount) FILTER (movable), 0) AS movable_mapped,
@@ -157,7 +155,6 @@ def _sums(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeade
 
 def _categories(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeader) -> list[dict[str, Any]]:
     query = f"""SELECT category, sum(rows)::BIGINT AS rows, sum(unblended) AS cash, sum(amortised) AS amortised,
-        sum(net_unblended) AS net_cash, sum(mapped_discount) AS mapped,
         coalesce(sum(unblended) FILTER (NOT movable), 0) AS fixed_cash,
         coalesce(sum(net_unblended) FILTER (NOT movable), 0) AS fixed_net,
         coalesce(sum(mapped_discount) FILTER (NOT movable), 0) AS fixed_mapped
@@ -225,8 +222,23 @@ def _discounts(sums: dict[str, Any], categories: list[dict[str, Any]]) -> tuple[
 _STEPS = ("tax", "credit", "refund", "marketplace", "support", "fee", "unknown")
 
 
+def _addressable(sums: dict[str, Any], form: DiscountForm) -> Decimal:
+    """Effective cost of what could move, after private discounts.
+
+    Discounts that stand in lines or in a map are cash of the month, upfront fees included, so their rate is applied to
+    effective cost: amortised x (1 + discount / gross cash).
+    """
+    if form == "net":
+        net: Decimal = sums["movable_net"]
+        return net
+    discount = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
+    gross_cash = sums["movable_cash"] - sums["movable_discount"]
+    gross: Decimal = sums["movable_amortised"] - sums["movable_discount"]
+    return gross * (1 + discount / gross_cash) if discount and gross_cash else gross + discount
+
+
 def _bridge(
-    invoice: Decimal, categories: list[dict[str, Any]], form: DiscountForm, cash: Decimal, addressable: Decimal | Unknown
+    invoice: Decimal, categories: list[dict[str, Any]], form: DiscountForm, addressable: Decimal | Unknown
 ) -> tuple[tuple[str, Decimal], ...]:
     """Invoice, less what cannot move, then commitments from cash to effective cost; sums to the addressable run rate."""
     fixed = {row["category"]: _fixed(row, form) for row in categories}
@@ -235,7 +247,7 @@ def _bridge(
     rest = sum((amount for name, amount in fixed.items() if name not in _STEPS), Decimal(0))
     steps.append(("less services that do not move", -rest))
     if not isinstance(addressable, Unknown):
-        steps.append(("commitments from cash to effective cost", addressable - cash))
+        steps.append(("commitments from cash to effective cost", addressable - sum(amount for _, amount in steps)))
     return tuple(steps)
 
 

@@ -124,13 +124,21 @@ def _keys(table: Table, tag: str) -> dict[str, str]:
         "commitment_type": table.text("CommitmentDiscountType"),
         "commitment_status": table.text("CommitmentDiscountStatus"),
         "support": f"contains(lower({table.text('ServiceName')}), 'support')",
-        "marketplace": f"contains(lower({table.text('PublisherName')} || {table.text('InvoiceIssuerName')}), 'marketplace')",
+        "marketplace": _marketplace(table),
         "free": f"coalesce({table.money('BilledCost', symbols=True)}, 0) = 0",
         "recurring": f"({table.text('ChargeFrequency')} = 'Recurring')",
         "returned": f"contains(lower({table.text('ChargeDescription')}), 'refund')",
         "provisional": f"({table.text('InvoiceId')} = '')" if table.has("InvoiceId") else "false",
         "tag": f"CASE WHEN {by_hour} THEN {tag} ELSE '' END",
     }
+
+
+def _marketplace(table: Table) -> str:
+    """Bought through AWS from another publisher."""
+    names = f"lower({table.text('ProviderName')} || ' ' || {table.text('PublisherName')} || ' ' || {table.text('InvoiceIssuerName')})"
+    publisher = f"lower({table.text('PublisherName')})"
+    ours = f"({publisher} = '' OR starts_with({publisher}, 'amazon') OR starts_with({publisher}, 'aws'))"
+    return f"(contains({names}, 'marketplace') OR (upper({table.text('ProviderName')}) = 'AWS' AND NOT {ours}))"
 
 
 def _sums(table: Table, tag: str, bare: str) -> dict[str, str]:
@@ -225,7 +233,10 @@ _CATEGORY = f"""(CASE
     WHEN {_EKS} THEN 'control_plane'
     WHEN service_category IN ('Networking', 'Compute') AND {_NETWORK} THEN 'network'
     ELSE 'managed_services' END)"""
-_MOVABLE = f"({_CATEGORY} IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee'))"
+_MOVABLE = (
+    f"({_CATEGORY} IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee') "
+    f"OR ({_CATEGORY} = 'discount' AND ({_EC2} OR {_EKS} OR service = 'ComputeSavingsPlans')))"
+)
 
 _DERIVED: Mapping[str, str] = {
     "provider": "provider",
