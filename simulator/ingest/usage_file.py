@@ -128,17 +128,17 @@ def _refuse_nothing(files: Sequence[tuple[Path, RawSamples]], preset: Preset, fo
 
 
 def _dated(files: Sequence[tuple[Path, RawSamples]], options: FileOptions, warnings: list[str]) -> list[Series]:
-    """All series with times: a scrape without time stamps is dated by --from, by its neighbours, or by its file."""
+    """All series with times: a scrape without time stamps is dated by its neighbours, by --from, or by its file."""
     dated = [series for _, one in files for series in one.dated]
     latest = max((int(series.times_ms.max()) for series in dated), default=None)
     for path, one in files:
         if not one.undated:
             continue
-        if options.start:
-            at_ms = to_ms(options.start)
-        elif latest is not None:
+        if latest is not None:
             at_ms = latest
             warnings.append(f"{path.name}: samples without time stamps were dated {from_ms(at_ms):%Y-%m-%dT%H:%MZ} like the others")
+        elif options.start:
+            at_ms = to_ms(options.start)
         else:
             at_ms = to_ms(datetime.fromtimestamp(path.stat().st_mtime, UTC))
             warnings.append(f"{path.name}: no time stamps; dated {from_ms(at_ms):%Y-%m-%dT%H:%MZ} by the file, give --from to set it")

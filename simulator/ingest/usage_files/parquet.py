@@ -63,6 +63,8 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, options: FileOption
     source = "read_parquet(?)"
     name = glob.escape(str(path))
     types = {row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}", [name]).fetchall()}
+    if not connection.execute(f"SELECT count(*) FROM {source}", [name]).fetchall()[0][0]:
+        raise MetricsError(Problem(str(path), "no rows", "give a file with usage in it"))
     measures = _check_columns(path, types)
     labels = "labels" if types.get("labels") == "MAP(VARCHAR, VARCHAR)" else "MAP {}::MAP(VARCHAR, VARCHAR)"
     columns = [f"hour::TIMESTAMP AS hour, namespace, workload, coalesce({labels}, MAP {{}}) AS labels"]
@@ -72,9 +74,7 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, options: FileOption
     start, end = _cut(connection, options)
     table: pa.Table = connection.sql("SELECT * FROM rows ORDER BY hour, namespace, workload").to_arrow_table()
     if not table.num_rows:
-        raise MetricsError(
-            Problem(str(path), "no rows" + (" in the range" if options.start or options.end else ""), "give a file with usage in it")
-        )
+        raise MetricsError(Problem(str(path), "no rows in the range", "widen --from and --to"))
     series = connection.execute("SELECT count(DISTINCT (namespace, workload)) FROM rows").fetchall()[0][0]
     values = sum(table.num_rows - table[name].null_count for name in measures)
     unread = sorted(set(types) - {*KEYS, "labels", *measures})

@@ -27,14 +27,15 @@ class TsdbDump:
     describes = "output of promtool tsdb dump"
 
     def sniff(self, path: Path, head: bytes) -> bool:
-        """The first line is a series in braces."""
-        return head.startswith(b'{__name__="')
+        """The first line is a series in braces, with its name among the labels, and a value."""
+        first = head.split(b"\n", 1)[0]
+        return first.startswith(b"{") and b'__name__="' in first and b"} " in first
 
     def read(self, path: Path, options: FileOptions) -> RawSamples:
         """Every sample, series by series."""
         found: dict[str, tuple[list[int], list[float]]] = {}
         problems: list[Problem] = []
-        for number, line in enumerate(text_of(path).splitlines(), start=1):
+        for number, line in enumerate(text_of(path).split("\n"), start=1):  # not splitlines: values may hold U+2028
             if not line.strip():
                 continue
             parts = _LINE.fullmatch(line)
