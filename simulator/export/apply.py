@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from simulator.export.apply_report import Conflict
 from simulator.export.checks import where
 
 CONNECT_S, READ_S = 5.0, 30.0
+BUSY_RETRIES, BUSY_PAUSE_S = 5, 1.0
 Raw = dict[str, Any]
 
 
@@ -184,7 +186,18 @@ class Cluster:
         result: Raw = self._request(lambda: getattr(self._dynamic, verb)(resource, serializer=_raw, **arguments))
         return result
 
-    def _request(self, call: Any) -> Any:
+    def _request(self, call: Callable[[], Any]) -> Any:
+        """One request; a server that is busy (429: it did nothing) is asked again a few times."""
+        for attempt in range(1 + BUSY_RETRIES):
+            try:
+                return self._once(call)
+            except Refusal as refusal:
+                if refusal.status != 429 or attempt == BUSY_RETRIES:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, call: Callable[[], Any]) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 

@@ -13,7 +13,7 @@ from typing import Any
 from models.errors import ApplyError
 from simulator.export.apply import Access, Cluster, Refusal
 from simulator.export.apply_diff import differences, digest, without_server_fields
-from simulator.export.apply_documents import PART_OF, Desired, DesiredSet, namespaces_of
+from simulator.export.apply_documents import MANAGER, PART_OF, Desired, DesiredSet, namespaces_of
 from simulator.export.apply_effects import effect_of
 from simulator.export.apply_fields import same_field, shared_with, without_field
 from simulator.export.apply_hosts import host_finding
@@ -125,11 +125,22 @@ def _plan_object(context: _Context, item: Desired) -> PlannedObject:
         return start if live is not None else replace(start, action="created", reason="new namespace")
     owner = ((live or {}).get("metadata", {}).get("labels") or {}).get(PART_OF)
     if owner is not None and owner != context.id:
-        return replace(start, action="refused", reason=f"it belongs to another set ({owner}): two exports may not share an object")
+        return _of_another_set(context, start, str(owner))
     start = replace(start, document=_labelled(document, context.id))
     if metadata.get("namespace") in context.new_namespaces:
         return replace(start, action="created", verified=False, reason="not verified by the server: its namespace is new")
     return _dry_run(context, start)
+
+
+def _of_another_set(context: _Context, start: PlannedObject, owner: str) -> PlannedObject:
+    """Two sets may name one object as long as they say the same of it; it stays a member of the first."""
+    try:
+        result = context.cluster.apply(start.document or {}, f"{MANAGER}-compare", dry_run=True)
+    except Refusal:
+        result = {"metadata": {}}
+    if without_server_fields(result) == without_server_fields(start.live):
+        return replace(start, reason=f"equal to what another set wants of it ({owner})")
+    return replace(start, action="refused", reason=f"it belongs to another set ({owner}), which wants it differently")
 
 
 def _labelled(document: Mapping[str, Any], set_label: str) -> dict[str, Any]:
@@ -197,7 +208,7 @@ def explain(refusal: Refusal) -> str:
     text = "; ".join(refusal.causes) if refusal.causes and refusal.status == 422 else str(refusal)
     if "field not declared in schema" in text:
         return f"{text}: an older version of this kind is noted in the object's managedFields; rewrite our entry, then apply again"
-    if "immutable" in text.lower():
+    if refusal.status == 422 and any(word in text for word in ("immutable", "may not be changed", "Immutable")):
         return f"{text}: give the changed object a new name; the old one is retired, never deleted and made again"
     return text
 

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 import crd_schemas
-from control_plane import CRDS, ControlPlane
+from control_plane import CRDS, ControlPlane, find_programs, wait_for
 from models.plan import BuildPlan
 from plans import plan, pool
 from simulator.cli import group
@@ -21,7 +21,7 @@ from simulator.export.apply import Cluster, connect
 from simulator.export.bundle import export_bundle, write_bundle
 from simulator.export.manifest import OBJECT_FOLDERS
 
-pytestmark = pytest.mark.control_plane
+pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("apply")]
 
 PLURALS = {
     "NodePool": "nodepools.karpenter.sh",
@@ -30,15 +30,24 @@ PLURALS = {
 }
 
 
-@pytest.fixture(scope="session")
-def capacity_plane(control_plane: ControlPlane) -> ControlPlane:
-    """The control plane with the CRDs that an export needs, and nothing else."""
+@pytest.fixture(scope="module")
+def capacity_plane() -> Iterator[ControlPlane]:
+    """A control plane of its own, with the CRDs that an export needs and no controllers that would write in between."""
     if not CRDS.is_dir():
         pytest.skip("../shared/crds is absent")
+    control_plane = ControlPlane(find_programs())
+    try:
+        control_plane.start()
+        _install(control_plane)
+        yield control_plane
+    finally:
+        control_plane.stop()
+
+
+def _install(control_plane: ControlPlane) -> None:
     files = [f"--filename={CRDS / name}" for name in crd_schemas.FILES.values()]
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", *files)
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
-    return control_plane
 
 
 class Site:
@@ -352,14 +361,135 @@ def _label(here: Site) -> str:
     return str(found["metadata"]["labels"]["applyset.kubernetes.io/id"])
 
 
-def test_an_object_of_another_set_is_refused(site: Callable[..., Site]) -> None:
+def test_an_object_that_two_sets_want_differently_is_refused_and_an_equal_one_is_shared(site: Callable[..., Site]) -> None:
     one, two = site(), site()
     one.export("priority_classes")
     two.export("priority_classes")
     one.applied("--yes")
+    shared = two.applied("--yes")
+    assert shared["changed"] == 0
+    assert all("equal to what another set wants" in e["reason"] for e in shared["objects"] if "PriorityClass" in e["ref"])
+    path = two.folder / "base" / "priorityclass-burstline-ml.yaml"
+    path.write_text(path.read_text().replace("Training and inference", "Training"))
     refused = two.apply("--yes")
-    assert "it belongs to another set" in str(refused.exception)
+    assert "which wants it differently" in str(refused.exception)
     assert "nothing was written" in str(refused.exception)
+
+
+def test_a_group_may_not_outgrow_the_hosts_that_exist(site: Callable[..., Site]) -> None:
+    here = site()
+    crd = CRDS / "baremetal-operator" / "metal3.io_baremetalhosts.yaml"
+    here.plane.kubectl("apply", "--server-side", "-f", str(crd))
+    here.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(crd))
+    try:
+        here.export(pools=(pool(f"{here.name}-bm", "baremetal", nodes=3, max_nodes=3), pool(f"{here.name}-aws", "aws")))
+        none_yet = here.applied()
+        assert any("no BareMetalHost carries" in e["reason"] for e in none_yet["objects"])
+        labels = {"placement.burstline.dev/server": "c64m512"}
+        hosts = [
+            {
+                "apiVersion": "metal3.io/v1alpha1",
+                "kind": "BareMetalHost",
+                "metadata": {"name": f"h{n}", "namespace": here.name, "labels": labels},
+                "spec": {"online": True},
+            }
+            for n in range(3)
+        ]
+        here.plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(hosts[:2]))
+        refused = here.apply("--yes")
+        assert "3 machines, but 2 BareMetalHosts" in str(refused.exception)
+        here.plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(hosts[2:]))
+        assert here.applied("--yes")["changed"] == 9
+    finally:
+        here.plane.kubectl("delete", "-f", str(crd), "--wait=true")
+
+
+def test_an_immutable_field_asks_for_a_new_name(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export("priority_classes")
+    here.applied("--yes")
+    path = here.folder / "base" / "priorityclass-burstline-ml.yaml"
+    path.write_text(path.read_text().replace("value: 500", "value: 501"))
+    refused = here.apply("--json")
+    (entry,) = [e for e in json.loads(refused.stdout)["objects"] if e["action"] == "refused"]
+    assert "value" in entry["reason"]
+    assert "give the changed object a new name" in entry["reason"]
+
+
+def test_a_new_schema_default_is_not_a_change_and_a_dropped_field_is_named(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export()
+    here.applied("--yes")
+    name = crd_schemas.crd("NodePool")["metadata"]["name"]
+    live = json.loads(here.plane.kubectl("get", "crd", name, "-o", "json"))
+    spec = next(v for v in live["spec"]["versions"] if v["name"] == "v1")["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    spec["fairness"] = {"type": "string", "default": "strict"}
+    here.plane.kubectl("replace", "-f", "-", text=json.dumps(live))
+    try:
+        wait_for(lambda: here.get("NodePool", f"{here.name}-aws")["spec"].get("fairness") == "strict", "the new default")
+        assert here.applied("--yes")["changed"] == 0
+    finally:
+        _install(here.plane)
+
+
+def test_keep_going_writes_what_can_be_written_and_the_rest_is_reported(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    from simulator.export.apply import Refusal
+
+    here = site()
+    here.export("cluster_api", "karpenter")
+    real = Cluster.apply
+
+    def picky(self: Cluster, document: Any, manager: str, *, dry_run: bool, force: bool = False) -> Any:
+        if not dry_run and document["kind"] == "EC2NodeClass":
+            raise Refusal(500, "the webhook is away")
+        return real(self, document, manager, dry_run=dry_run, force=force)
+
+    monkeypatch.setattr(Cluster, "apply", picky)
+    stopped = here.apply("--yes", "--json")
+    first = json.loads(stopped.stdout)
+    assert first["changed"] < 4
+    assert first["refused"] == 1
+    assert getattr(stopped.exception, "exit_code", None) == 4
+    going = here.apply("--yes", "--json", "--keep-going")
+    second = json.loads(going.stdout)
+    assert first["changed"] + second["changed"] == 4  # two templates, the NodePool, the MachineDeployment
+    assert "the webhook is away" in str(going.exception)
+    monkeypatch.setattr(Cluster, "apply", real)
+    assert here.applied("--yes")["changed"] == 1
+
+
+def test_waiting_ends_when_the_controller_reports_ready_and_says_so_when_none_is_there(site: Callable[..., Site]) -> None:
+    from simulator.export.apply_documents import load_folder
+    from simulator.export.apply_plan import plan_apply
+    from simulator.export.apply_run import RunOptions, run_plan
+
+    here = site()
+    here.export("karpenter")
+    wanted = load_folder(here.folder)
+    ready = {
+        "status": {
+            "conditions": [
+                {"type": t, "status": "True", "reason": t, "message": "", "lastTransitionTime": "2026-01-05T00:00:00Z"}
+                for t in ("Ready", "NodeClassReady")
+            ]
+        }
+    }
+    ticks: list[float] = []
+
+    def clock() -> float:
+        """Each look at the clock is a second; the node class becomes ready at the third, the pool is never looked after."""
+        ticks.append(0.0)
+        if len(ticks) == 3:
+            here.plane.kubectl(
+                "patch", PLURALS["EC2NodeClass"], f"{here.name}-aws", "--subresource=status", "--type=merge", f"--patch={json.dumps(ready)}"
+            )
+        return float(len(ticks))
+
+    with connect(kubeconfig=here.plane.kubeconfig()) as cluster:
+        report = run_plan(cluster, wanted, plan_apply(cluster, wanted), RunOptions(silence_s=5.0, poll_s=0.0), clock=clock)
+    (note,) = report.waits
+    assert note.startswith(f"karpenter.sh/v1/NodePool {here.name}-aws: not ready after")
+    assert note.endswith("no controller has reported on it")
 
 
 def test_autoscaler_keeps_its_replica_count_through_every_apply(site: Callable[..., Site]) -> None:
