@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.unknown import Unknown
 
 Array = NDArray[np.float64]
+_DUST = 1e-12  # a quantile that meets a step of the distribution exactly takes the smaller capacity
 
 
 def premium(fixed: float, variable: float, rent: float) -> float:
@@ -47,7 +48,7 @@ def optimal_capacity(demand: Array, u: float) -> float:
     """
     if u <= 1.0 or demand.size == 0:
         return 0.0
-    return float(np.quantile(demand, 1.0 - 1.0 / u, method="inverted_cdf"))
+    return float(np.quantile(demand, max(1.0 - 1.0 / u - _DUST, 0.0), method="inverted_cdf"))
 
 
 def capacity_cost(demand: Array, capacity: float, fixed: float, variable: float, rent: float) -> float:
@@ -162,7 +163,7 @@ def _pooled_quantile(pool: Sequence[Array], u: float) -> float:
     wanted = 1.0 - 1.0 / u if u > 1.0 else 0.0
     if wanted <= 0.0:
         return 0.0
-    return float(values[order][np.searchsorted(reached, wanted - 1e-12)])
+    return float(values[order][np.searchsorted(reached, wanted - _DUST)])
 
 
 def up_share(needed: int, extra: int, availability: float) -> float:
@@ -187,3 +188,49 @@ def headroom(needed: int, availability: float, target: float) -> int:
     while up_share(needed, extra, availability) < target:
         extra += 1
     return extra
+
+
+def cvar_capacity(demand: Array, u: float, alpha: float) -> tuple[float, float]:
+    """(capacity, value) that minimise the mean of the worst 1 - alpha of costs c + U (D - c)+, in units of `fixed`.
+
+    The cost is piecewise linear with kinks at the demands, so one of them (or 0) is best.
+
+    >>> demand = np.array([20.0] * 3 + [40.0] * 5 + [60.0] * 2)
+    >>> cvar_capacity(demand, 2.0, 0.5), cvar_capacity(demand, 2.0, 0.8)
+    ((40.0, 56.0), (60.0, 60.0))
+    """
+    kinks = np.unique(np.concatenate(([0.0], demand)))
+    values = [_worst_mean(c + u * np.maximum(demand - c, 0.0), alpha) for c in kinks]
+    best = int(np.argmin(np.round(values, 9)))
+    return float(kinks[best]), float(values[best])
+
+
+def _worst_mean(costs: Array, alpha: float) -> float:
+    """Mean of the worst 1 - alpha of equally likely costs; the scenario at the edge counts in part."""
+    ordered = np.sort(costs)[::-1]
+    weight = np.clip((1.0 - alpha) * costs.size - np.arange(costs.size), 0.0, 1.0)
+    return float(np.dot(ordered, weight) / ((1.0 - alpha) * costs.size))
+
+
+def online_reservation_cost(busy: NDArray[np.bool_], on_demand: float, fee: float, discount: float, term: int) -> float:
+    """Cost of one unit served without forecast: rent, and reserve once the rent of the last `term` hours would reach fee / (1 - discount).
+
+    A reservation costs `fee`, lasts `term` hours and makes an hour of work cost discount x on_demand. The rule never costs more than
+    (2 - discount) times the best plan in hindsight (Wang, Li, Liang, arxiv.org/abs/1305.5608).
+
+    >>> online_reservation_cost(np.ones(4, dtype=bool), 1.0, 2.0, 0.0, 10)
+    3.0
+    """
+    cost, reserved_until = 0.0, 0
+    rented: list[int] = []
+    for hour in np.flatnonzero(busy):
+        if hour >= reserved_until:
+            rented = [past for past in rented if past > hour - term]
+            if (len(rented) + 1) * on_demand >= fee / (1.0 - discount) - _DUST:
+                cost, reserved_until, rented = cost + fee, int(hour) + term, []
+            else:
+                cost += on_demand
+                rented.append(int(hour))
+                continue
+        cost += discount * on_demand
+    return cost
