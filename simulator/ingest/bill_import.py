@@ -247,14 +247,13 @@ def _texts(connection: duckdb.DuckDBPyConnection, query: str | None) -> dict[str
 def _derive(connection: duckdb.DuckDBPyConnection, form: BillFormat, headers: Sequence[PeriodHeader], rates: Rates | None) -> None:
     derived = form.derive()
     period = "strftime(period_start, '%Y-%m')"
-    factor, target = _factor_sql(headers, rates, period), _by_period(headers, period, "currency")
+    target = _by_period(headers, period, "currency")
     keys = [f"CAST({derived[name]} AS {kind}) AS {name}" for name, kind in KEY_TYPES.items()]
     sums = ["rows"]
     for name, kind in SUM_TYPES.items():
         if name != "rows":
-            converted = factor and kind.startswith("DECIMAL") and name not in ("quantity", "billed")
-            value = f"CAST({derived[name]} AS DOUBLE) * {factor}" if converted else derived[name]
-            value = f"CASE WHEN currency = {target} THEN {derived[name]} ELSE {value} END" if converted else value
+            money = kind.startswith("DECIMAL") and name not in ("quantity", "billed")
+            value = _converted(f"CAST({derived[name]} AS {kind})", headers, rates, period) if money else derived[name]
             sums.append(f"CAST({value} AS {kind}) AS {name}")
     bill = [f"{_by_period(headers, period, 'bill')} AS bill, {period} AS period, {target} AS currency"]
     connection.execute(f"CREATE OR REPLACE TEMP TABLE bill_stage AS SELECT {', '.join([*bill, *keys, *sums])} FROM raw_group").fetchall()
@@ -267,15 +266,14 @@ def _by_period(headers: Sequence[PeriodHeader], period: str, field: str) -> str:
     return f"CASE {period} {cases} END"
 
 
-def _factor_sql(headers: Sequence[PeriodHeader], rates: Rates | None, period: str) -> str:
-    if rates is None:
-        return ""
+def _converted(amount: str, headers: Sequence[PeriodHeader], rates: Rates | None, period: str) -> str:
+    """SQL of an amount in the period's currency."""
     cases = [
-        f"WHEN currency = {text_literal(source)} AND {period} = {text_literal(header.period)} THEN {factor!r}"
+        f"WHEN currency = {text_literal(source)} AND {period} = {text_literal(header.period)} THEN {amount} {factor}"
         for header in headers
-        for source, factor in rates.factors(header.currency, header.period).items()
+        for source, factor in (rates.factors(header.currency, header.period) if rates else {}).items()
     ]
-    return f"CASE {' '.join(dict.fromkeys(cases))} END" if cases else ""
+    return f"CASE {' '.join(dict.fromkeys(cases))} ELSE {amount} END" if cases else amount
 
 
 def _unused_from_fees(connection: duckdb.DuckDBPyConnection) -> None:

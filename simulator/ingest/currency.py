@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -18,10 +19,10 @@ from models.errors import BillingFormatError, Problem
 
 @dataclass(frozen=True)
 class Rates:
-    """(month, from, to) -> units of `to` for one unit of `from`."""
+    """(month, from, to) -> units of `to` for one unit of `from`, as written."""
 
     place: str
-    values: Mapping[tuple[str, str, str], float]
+    values: Mapping[tuple[str, str, str], Decimal]
 
     def missing(self, source: str, target: str, month: str) -> Problem | None:
         """The problem when no rate of that month leads from `source` to `target`."""
@@ -29,12 +30,12 @@ class Rates:
             return None
         return Problem(self.place, f"no rate from {source} to {target} for {month}", "add the month's rate with its source")
 
-    def factors(self, target: str, month: str) -> dict[str, float]:
-        """Factor into `target` by source currency in that month; a rate given the other way round is inverted."""
-        found = {source: rate for (when, source, to), rate in self.values.items() if (when, to) == (month, target)}
+    def factors(self, target: str, month: str) -> dict[str, str]:
+        """SQL to append to an amount, by source currency: `* rate`, or `/ rate` where the pair is given the other way round."""
+        found = {source: f"* {rate}::DECIMAL(18,9)" for (when, source, to), rate in self.values.items() if (when, to) == (month, target)}
         for (when, source, to), rate in self.values.items():
             if (when, source) == (month, target):
-                found.setdefault(to, 1 / rate)
+                found.setdefault(to, f"/ {rate}::DECIMAL(18,9)")
         return found
 
 
@@ -47,11 +48,11 @@ def load_rates(path: Path) -> Rates:
     problems, values = [], {}
     for number, row in enumerate(rows if isinstance(rows, list) else [None], start=1):
         try:
-            month, rate = str(row["month"])[:7], float(row["rate"])
-            if not rate > 0 or not str(row["source"]):
+            month, rate = str(row["month"])[:7], Decimal(str(row["rate"])).quantize(Decimal("1e-9"))
+            if not 0 < rate < 10**9 or not str(row["source"]):
                 raise ValueError
             values[month, str(row["from"]).upper(), str(row["to"]).upper()] = rate
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, ArithmeticError):
             mend = "write {month: 2025-01, from: KRW, to: USD, rate: 0.000689, source: where it is from}"
             problems.append(Problem(f"{path}: row {number}", repr(row), mend))
     if problems:

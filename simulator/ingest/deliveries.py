@@ -56,6 +56,11 @@ class _Manifest:
         """The overwritten manifest of the period folder, not the copy inside an assembly."""
         return not self.assembly or self.path.parent.name != self.assembly
 
+    @property
+    def home(self) -> Path:
+        """The folder of the period, which holds every version."""
+        return self.path.parent if self.is_top else self.path.parent.parent
+
 
 def find_deliveries(paths: Sequence[Path]) -> Found:
     """Every delivery under `paths`, in path order. A file named by itself is a delivery of its own."""
@@ -86,7 +91,7 @@ def _in_folder(root: Path) -> Found:
     for manifest in _newest(manifests):
         parts, missing = _resolve(manifest, root)
         used.update(parts)
-        domains += [manifest.path.parent, *(_data_folder(manifest.path),)]
+        domains += [manifest.home, _data_folder(manifest.home)]
         place = str(manifest.path)
         for key in missing:
             problems.append(
@@ -170,19 +175,18 @@ def _newest(manifests: Sequence[_Manifest]) -> list[_Manifest]:
     """One manifest per report and period: the top-level one, else the last by the name of its version folder."""
     chosen: dict[tuple[str, str], _Manifest] = {}
     for manifest in manifests:
-        home = manifest.path.parent if manifest.is_top else manifest.path.parent.parent
-        key = (str(home), manifest.period)
+        key = (str(manifest.home), manifest.period)
         held = chosen.get(key)
         if held is None or (manifest.is_top, manifest.path.parent.name) > (held.is_top, held.path.parent.name):
             chosen[key] = manifest
     return [chosen[key] for key in sorted(chosen)]
 
 
-def _data_folder(manifest: Path) -> Path:
-    """The data folder that a Data Exports manifest speaks for; for other layouts the manifest's own folder."""
-    parts = list(manifest.parent.parts)
+def _data_folder(folder: Path) -> Path:
+    """The data folder that the manifests of a Data Exports `metadata` folder speak for; other layouts' own folder."""
+    parts = list(folder.parts)
     if "metadata" not in parts:
-        return manifest.parent
+        return folder
     last = len(parts) - 1 - parts[::-1].index("metadata")
     return Path(*parts[:last], "data", *parts[last + 1 :])
 
@@ -203,4 +207,4 @@ def _resolve(manifest: _Manifest, root: Path) -> tuple[list[Path], list[str]]:
 
 def _bases(manifest: _Manifest, root: Path) -> list[Path]:
     folder = manifest.path.parent
-    return [root, *([folder / manifest.assembly] if manifest.assembly else []), folder, _data_folder(manifest.path)]
+    return [root, *([folder / manifest.assembly] if manifest.assembly else []), folder, _data_folder(folder)]

@@ -191,7 +191,7 @@ def _read_csv(file: Path, names: Sequence[str], delimiter: str) -> str:
     compression = "gzip" if container(file) == "gzip" else "none"
     return (
         f"read_csv({text_literal(str(file))}, auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, "
-        f"quote='\"', escape='\"', nullstr=[{nulls}], compression='{compression}', max_line_size=8388608)"
+        f"quote='\"', escape='\"', nullstr=[{nulls}], compression='{compression}', max_line_size=8388608, hive_partitioning=false)"
     )
 
 

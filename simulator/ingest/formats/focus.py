@@ -219,8 +219,8 @@ _EKS = """service IN ('AmazonEKS', 'Amazon Elastic Kubernetes Service', 'Amazon 
 _NETWORK = "regexp_matches(usage_type, '(Bytes|DataTransfer|NatGateway|LoadBalancer|ElasticIP|PublicIPv4)')"
 _CATEGORY = f"""(CASE
     WHEN charge_category = 'Tax' THEN 'tax'
+    WHEN charge_category IN ('Adjustment', 'Credit') AND returned THEN 'refund'
     WHEN charge_category = 'Credit' THEN 'credit'
-    WHEN charge_category = 'Adjustment' AND returned THEN 'refund'
     WHEN charge_category = 'Adjustment' THEN 'discount'
     WHEN marketplace THEN 'marketplace'
     WHEN support THEN 'support'
@@ -233,9 +233,10 @@ _CATEGORY = f"""(CASE
     WHEN {_EKS} THEN 'control_plane'
     WHEN service_category IN ('Networking', 'Compute') AND {_NETWORK} THEN 'network'
     ELSE 'managed_services' END)"""
+_EC2_BESIDE = "service IN ('ComputeSavingsPlans', 'AWSDataTransfer', 'AWSELB', 'AmazonVPC', 'AmazonECS')"
 _MOVABLE = (
     f"({_CATEGORY} IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee') "
-    f"OR ({_CATEGORY} = 'discount' AND ({_EC2} OR {_EKS} OR service = 'ComputeSavingsPlans')))"
+    f"OR ({_CATEGORY} = 'discount' AND ({_EC2} OR {_EKS} OR {_EC2_BESIDE})))"
 )
 
 _DERIVED: Mapping[str, str] = {
