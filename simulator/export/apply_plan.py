@@ -16,6 +16,7 @@ from simulator.export.apply_diff import differences, digest, without_server_fiel
 from simulator.export.apply_documents import MANAGER, PART_OF, Desired, DesiredSet, namespaces_of
 from simulator.export.apply_effects import effect_of
 from simulator.export.apply_fields import same_field, shared_with, without_field
+from simulator.export.apply_handover import handed_over, with_replicas
 from simulator.export.apply_hosts import host_finding
 from simulator.export.apply_report import ApplyPlan, Conflict, PlannedObject, Skipped
 from simulator.export.apply_retire import RETIRER, leftovers
@@ -181,6 +182,8 @@ def _conflicting(context: _Context, start: PlannedObject, refusal: Refusal) -> P
 
 
 def _classified(context: _Context, start: PlannedObject, result: Mapping[str, Any]) -> PlannedObject:
+    handover = handed_over(start.live, result)
+    result = with_replicas(result, handover)
     before, after = without_server_fields(start.live), without_server_fields(result)
     changes = tuple(differences(before, after)) if start.live is not None else ()
     effect = effect_of(start.live, result, changes)
@@ -192,7 +195,8 @@ def _classified(context: _Context, start: PlannedObject, result: Mapping[str, An
         effect=effect.text,
         fewer_nodes=effect.fewer_nodes,
         shared_with=shared_with(result, start.manager),
-        reason="; ".join(f"yielded {c.field} to {c.manager}" for c in start.conflicts),
+        handover=handover,
+        reason="; ".join(_notes(start, handover)),
     )
     name = str(result["metadata"]["name"])
     if effect.fewer_nodes and name not in context.choices.shrink:
@@ -201,6 +205,13 @@ def _classified(context: _Context, start: PlannedObject, result: Mapping[str, An
     if finding is None:
         return planned
     return replace(planned, reason=finding.text, action="refused" if finding.stops else planned.action)
+
+
+def _notes(start: PlannedObject, handover: Mapping[str, Any] | None) -> list[str]:
+    notes = [f"yielded {c.field} to {c.manager}" for c in start.conflicts]
+    if handover is not None:
+        notes.append(f"hands spec.replicas over to the autoscaler at {handover['spec']['replicas']}")
+    return notes
 
 
 def explain(refusal: Refusal) -> str:

@@ -39,6 +39,7 @@ class PlannedObject:
     verified: bool = True
     live: Mapping[str, Any] | None = field(default=None, compare=False)
     document: Mapping[str, Any] | None = field(default=None, compare=False)
+    handover: Mapping[str, Any] | None = field(default=None, compare=False)
     patch: Mapping[str, Any] | None = field(default=None, compare=False)
     delete: bool = False
 

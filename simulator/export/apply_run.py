@@ -16,6 +16,7 @@ from simulator.export import apply_set
 from simulator.export.apply import Cluster, Refusal
 from simulator.export.apply_diff import differences, without_server_fields
 from simulator.export.apply_documents import MANAGER, DesiredSet, namespaces_of
+from simulator.export.apply_handover import HANDOVER
 from simulator.export.apply_plan import explain
 from simulator.export.apply_report import ApplyPlan, ApplyReport, PlannedObject
 from simulator.export.apply_wait import readiness, waits_for
@@ -87,6 +88,8 @@ def _write(cluster: Cluster, item: PlannedObject) -> str:
     elif item.patch is not None:
         cluster.merge(item.live or {}, item.patch, item.manager, dry_run=False)
     else:
+        if item.handover is not None:
+            cluster.apply(item.handover, HANDOVER, dry_run=False)
         cluster.apply(item.document or {}, item.manager, dry_run=False, force=bool(item.taken))
     return item.ref
 

@@ -22,8 +22,8 @@ _EKS_EFFECT = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNo
 
 
 def emit(plan: BuildPlan) -> tuple[Manifest, ...]:
-    """Two documents and one API call per burst pool."""
-    return tuple(manifest for pool in plan.pools if not pool.private for manifest in _pool(plan, pool))
+    """Two documents and one API call per burst pool; a pool that may have no nodes gets none (EKS wants a maximum from 1 on)."""
+    return tuple(manifest for pool in plan.pools if not pool.private and pool.max_nodes for manifest in _pool(plan, pool))
 
 
 def _pool(plan: BuildPlan, pool: PoolPlan) -> tuple[Manifest, ...]:

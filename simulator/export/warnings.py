@@ -73,6 +73,9 @@ def _autoscaler(private: list[PoolPlan], burst: list[PoolPlan]) -> list[str]:
         )
     if any(len(pool.instance_types) > 1 for pool in burst):
         lines.append("a managed node group through Cluster API has one instance type: the first of each pool is used")
+    empty = [pool.name for pool in burst if not pool.max_nodes]
+    if empty:
+        lines.append(f"{', '.join(empty)}: the plan never bursts, so there is no node group for it")
     if burst:
         lines.append("calls/eks-create-nodegroup-*.json: fill in the subnets and the ARN of the node role")
     return lines

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -509,6 +511,24 @@ def test_autoscaler_keeps_its_replica_count_through_every_apply(site: Callable[.
     assert here.get("MachineDeployment", name)["spec"]["replicas"] == 39
 
 
+def test_changing_the_burst_mode_hands_the_replicas_over_and_keeps_their_number(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export("cluster_api")
+    here.applied("--yes")
+    name = f"{here.name}-bm"
+    assert here.get("MachineDeployment", name)["spec"]["replicas"] == 36
+    here.export("cluster_api", burst_mode="cluster-autoscaler")
+    (entry,) = [e for e in here.applied("--yes")["objects"] if e["action"] == "configured"]
+    assert "hands spec.replicas over to the autoscaler at 36" in entry["reason"]
+    assert here.get("MachineDeployment", name)["spec"]["replicas"] == 36
+    assert here.applied("--yes")["changed"] == 0
+    here.plane.kubectl("scale", PLURALS["MachineDeployment"], name, "-n", here.name, "--replicas=38")
+    here.export("cluster_api")
+    back = here.apply("--yes", "--json")
+    (refused,) = [e for e in json.loads(back.stdout)["objects"] if e["action"] == "refused"]
+    assert {c["field"] for c in refused["manager_conflicts"]} == {".spec.replicas"}
+
+
 def test_the_emitted_roles_suffice_for_apply_and_not_for_prune(site: Callable[..., Site]) -> None:
     here = site()
     here.export()
@@ -571,6 +591,23 @@ def test_shuffled_files_and_a_kustomize_free_folder_give_the_same_result(site: C
     (loose / "all.yaml").write_text(text)
     assert here.applied("--yes", folder=loose)["changed"] == 10
     assert here.applied("--yes", folder=loose)["changed"] == 0
+
+
+def test_kill_minus_nine_in_the_middle_leaves_nothing_behind_for_the_next_apply(site: Callable[..., Site]) -> None:
+    here = site()
+    here.export("cluster_api", "karpenter")
+    script = "import sys; from simulator.cli import main; main()"
+    command = [sys.executable, "-c", script, "apply", str(here.folder), "--kubeconfig", str(here.plane.kubeconfig()), "--no-wait", "--yes"]
+    parent = f"/api/v1/namespaces/{here.name}/configmaps/burstline-{here.name}"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: here.plane.http().get(parent).status_code == 200 or process.poll() is not None, "the inventory", every_s=0.001)
+        process.kill()
+    assert process.returncode in (0, -9)
+    here.applied("--yes")
+    assert here.applied("--yes")["changed"] == 0
+    written = [key for key in here.versions() if here.name in key and not key.startswith("ConfigMap")]
+    assert len(written) == 5  # two templates, MachineDeployment, EC2NodeClass, NodePool
+    assert here.plane.http().get(parent).json()["data"]["state"] == "applied"
 
 
 class Dies(Exception):
