@@ -147,7 +147,9 @@ def _explain(console: Any, placement: Placement, answer: Any, top: int) -> None:
     document = pod_document(answer, placement.cluster, top)
     plugins = list(next(iter(document["scores"].values()), {}))
     console.print(f"{answer.pod.key}: {answer.node or 'pending'} {answer.message}".rstrip())
-    scores = Table("node", "total", *plugins)
+    scores = Table("node", "total")
+    for plugin in plugins:
+        scores.add_column(plugin, overflow="fold")
     for node, parts in document["scores"].items():
         scores.add_row(node, str(document["totals"][node]), *(str(parts[plugin]) for plugin in plugins))
     if document["scores"]:

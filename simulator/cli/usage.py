@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.unknown import Unknown
 from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
+    from models.inventory import Inventory
     from simulator.ingest.metric_names import Matcher
     from simulator.ingest.usage_store import Imported
 
@@ -38,6 +40,8 @@ class Instant(click.ParamType[datetime]):
 @click.command()
 @click.option("--prometheus", metavar="URL", help="Prometheus, Thanos or Mimir; the URL where /api/v1 begins.")
 @click.option("--file", "files", type=click.Path(path_type=Path), multiple=True, help="A usage file of any known kind; may be repeated.")
+@click.option("--inventory", type=click.Path(path_type=Path), help="Servers that are already there: YAML or CSV.")
+@click.option("--openstack", metavar="CLOUD", help="Nova and Ironic inventory of a cloud of clouds.yaml (extra openstack).")
 @click.option("--from", "start", type=Instant(), help="First hour, UTC.  [default: 30 days before --to]")
 @click.option("--to", "end", type=Instant(), help="End, UTC, exclusive.  [default: the server's last whole hour]")
 @click.option("--step", default="5m", show_default=True, help="Distance of the points asked for; must divide an hour.")
@@ -65,12 +69,17 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
       burstline usage --prometheus http://localhost:9090 --from 2026-03-01 --to 2026-04-01 --store case.duckdb
       burstline usage --file usage.parquet --store case.duckdb
       burstline usage --file kube-state-metrics.prom --file cadvisor.prom --from 2026-03-02T05:00Z
+      burstline usage --inventory servers.yaml --store case.duckdb
     """
     from simulator.cli._bar import progress_bar
     from simulator.ingest.usage_store import open_usage
 
-    if (prometheus is None) == (not files):
-        raise click.UsageError("give --prometheus URL or --file PATH, one of the two")
+    sources = (prometheus, files, options["inventory"], options["openstack"])
+    if sum(bool(source) for source in sources) != 1:
+        raise click.UsageError("give one of --prometheus URL, --file PATH, --inventory PATH and --openstack CLOUD")
+    if options["inventory"] or options["openstack"]:
+        _inventory(options, as_json)
+        return
     select = _matchers(options["select"])
     with progress_bar() as progress, open_usage(options["store"]) as connection:
         if prometheus is None:
@@ -85,6 +94,50 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
         print_json(document(imported))
     else:
         _show(imported, options["store"])
+
+
+def _inventory(options: dict[str, Any], as_json: bool) -> None:
+    """Read what is already there, keep it, print it."""
+    from simulator.ingest.inventory import read_inventory, save_inventory
+    from simulator.ingest.openstack import connect, read_openstack
+    from simulator.ingest.store import open_store
+
+    cloud = options["openstack"]
+    inventory = read_openstack(connect(cloud), cloud) if cloud else read_inventory(options["inventory"])
+    if options["store"]:
+        with open_store(options["store"]) as connection:
+            save_inventory(connection, inventory)
+    if as_json:
+        print_json(
+            {
+                "series": len(inventory.groups),
+                "samples": inventory.servers,
+                "from": None,
+                "to": None,
+                "gaps": [],
+                "warnings": inventory.warnings,
+                "source": inventory.source,
+                "inventory": {"groups": inventory.groups, "flavours": inventory.flavours},
+            }
+        )
+    else:
+        _show_inventory(inventory)
+
+
+def _show_inventory(inventory: Inventory) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("servers", "count", "threads", "GiB", "bought", "W idle", "W peak", "speed", "used threads")
+    for group in inventory.groups:
+        cells = (group.bought, group.watts_idle, group.watts_peak, group.speed, group.used_threads)
+        known = [f"{group.count}", f"{group.threads}", f"{group.memory_mib / 1024:,.0f}"]
+        table.add_row(group.name, *known, *("?" if isinstance(cell, Unknown) else str(cell) for cell in cells))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(f"{inventory.servers:,} servers, {inventory.threads:,} threads, {inventory.memory_mib / 1024:,.0f} GiB")
+    for text in inventory.warnings:
+        click.echo(f"warning: {text}", err=True)
 
 
 def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options: dict[str, Any], progress: Any) -> Imported:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from models.outcome import RunResult
-from models.units import MONTHS_PER_YEAR, money_text
+from models.units import MONTHS_PER_YEAR, money_short, money_text
 from models.unknown import Unknown
 from simulator import charts
 from simulator.export.report import Section, Table, Tile, render
@@ -34,6 +34,10 @@ class Currency:
     def text(self, usd: float) -> str:
         """Money for people, whole units."""
         return money_text(usd * self.rate, self.code, decimals=0)
+
+    def short(self, usd: float) -> str:
+        """Money for a headline."""
+        return money_short(usd * self.rate, self.code)
 
 
 def currency_of(planned: Planned) -> Currency:
@@ -78,9 +82,9 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
     months = plan.money.payback_months
     return [
         Tile(w["recommended_nodes"], str(plan.recommendation.private_nodes), f"{low}-{high} {w['within_1pct']}"),
-        Tile(w["npv"], currency.text(plan.money.npv_usd), f"{planned.scenario.money.years * MONTHS_PER_YEAR} {w['months']}"),
+        Tile(w["npv"], currency.short(plan.money.npv_usd), f"{planned.scenario.money.years * MONTHS_PER_YEAR} {w['months']}"),
         Tile(w["payback"], w["never"] if months is None else f"{months:.0f} {w['months']}"),
-        Tile(w["capex"], currency.text(plan.money.capex_usd)),
+        Tile(w["capex"], currency.short(plan.money.capex_usd)),
         Tile(
             w["hybrid"],
             currency.text(plan.money.hybrid_usd_per_year),

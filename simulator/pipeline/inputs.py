@@ -43,6 +43,13 @@ def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
     return _from_store(scenario, shipped_store(scenario.seed, progress), {"shipped company": f"seed {scenario.seed}"})
 
 
+def inputs_key(scenario: Scenario) -> str:
+    """Text that is equal for scenarios that read the same inputs."""
+    demand, planner = scenario.demand, scenario.planner
+    pods = (demand.history, demand.assumed_pod_cpu_m, demand.assumed_pod_memory_mib, planner.packing_share)
+    return repr((scenario.data, scenario.seed, scenario.aws.daemonset_cpu_m, scenario.aws.daemonset_memory_mib, scenario.parameters, pods))
+
+
 def load_demand(scenario: Scenario, progress: Progress = SILENT) -> Demand:
     """The demand alone."""
     return load_inputs(scenario, progress).demand
