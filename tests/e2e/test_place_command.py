@@ -1,0 +1,103 @@
+"""`burstline place` from the shell: JSON keys, tables, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kube_objects import node_document, pod_document
+
+SCRIPT = Path(sys.executable).with_name("burstline")
+
+
+def burstline(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(SCRIPT), "place", *arguments], capture_output=True, text=True, check=False)
+
+
+def write(path: Path, *documents: dict[str, Any]) -> str:
+    path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": list(documents)}))
+    return str(path)
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = burstline(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> str:
+    nodes = [node_document("n0", "8", "32Gi"), node_document("n1", "16", "32Gi"), node_document("n2", "4", "64Gi")]
+    return write(tmp_path / "cluster.yaml", *nodes)
+
+
+def test_two_pods_go_where_the_published_table_says(cluster: str, tmp_path: Path) -> None:
+    pods = write(tmp_path / "pods.yaml", *(pod_document(name, "1500m", "3Gi") for name in ("p0", "p1")))
+    found = answer(cluster, "--pods", pods)
+    assert [(pod["name"], pod["node"], pod["total"]) for pod in found["pods"]] == [("p0", "n1", 465), ("p1", "n0", 457)]
+    assert {node: parts["NodeResourcesFit"] for node, parts in found["pods"][1]["scores"].items()} == {"n0": 85, "n1": 81, "n2": 78}
+    assert (found["plans"], found["nodes_after"]) == ([], {})
+
+
+def test_follow_puts_a_pod_where_it_says_and_counts_it_for_the_next(cluster: str, tmp_path: Path) -> None:
+    pods = write(tmp_path / "pods.yaml", pod_document("p0", "1500m", "3Gi", nodeName="n0"), pod_document("p1", "1500m", "3Gi"))
+    found = answer(cluster, "--pods", pods, "--follow")
+    assert [(pod["node"], pod["total"]) for pod in found["pods"]] == [("n0", 457), ("n1", 465)]
+    assert found["pods"][0]["best"] == ["n1"]
+
+
+def test_follow_to_a_node_that_is_not_there_is_an_input_error(cluster: str, tmp_path: Path) -> None:
+    pods = write(tmp_path / "pods.yaml", pod_document("p0", nodeName="n9"))
+    done = burstline(cluster, "--pods", pods, "--follow")
+    assert done.returncode == 2
+    assert "Pod default/p0 spec.nodeName: found n9" in done.stderr
+
+
+def test_grow_adds_what_the_autoscaler_would(tmp_path: Path) -> None:
+    """30 pods of 5 cpu on 15 cpu less 100m of template overhead: 2 fit a node, 15 nodes (the recorded case one-shape-exact)."""
+    pods = write(tmp_path / "pods.yaml", *(pod_document(f"p{i}", "5", "10Gi") for i in range(30)))
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(yaml.safe_dump({"groups": {"general": {"allocatable": {"cpu": "15", "memory": "60Gi", "pods": "110"}, "max": 300}}}))
+    found = answer(pods, "--grow", str(groups))
+    assert found["plans"] == [[["general", 0, 15, 300]]]
+    assert found["nodes_after"] == {"general": 15}
+
+
+def test_a_table_for_people_and_notes_on_stderr(cluster: str, tmp_path: Path) -> None:
+    claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}]
+    pods = write(tmp_path / "pods.yaml", pod_document("small"), pod_document("huge", "99"), pod_document("disk", volumes=claim))
+    done = burstline(cluster, "--pods", pods)
+    assert "default/small" in done.stdout
+    assert "Insufficient" in done.stdout
+    assert "volume data (persistentVolumeClaim)" in done.stderr
+    detail = burstline(cluster, "--pods", pods, "--explain", "small").stdout
+    assert "│ n0   │ 463" in detail  # free (87 + 96) // 2 = 91; balance 50 + (50 + 95 - 100) // 2 = 72; taints 300
+    assert "TaintTole" in detail
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("kind: [", "broken YAML"),
+        ("kind: Pod\nmetadata: {name: p}\n", "no Node"),
+        ("kind: Node\nmetadata: {name: n}\nstatus: {allocatable: {cpu: many}}\n", "found 'many'"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_2(tmp_path: Path, text: str, finding: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    done = burstline(str(path), "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert finding in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_shows_an_example() -> None:
+    assert "burstline place cluster.yaml --pods new-pods.yaml" in burstline("--help").stdout
