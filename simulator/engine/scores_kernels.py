@@ -4,9 +4,9 @@ Every function is compiled when called from a kernel or from Python; `function.p
 Python. Amounts are integers in any one unit per resource (millicores, KiB or bytes); scores are integers 0..100.
 Source: kubernetes/kubernetes pkg/scheduler/framework/plugins/noderesources, read at v1.36.3.
 
-`requested` always includes the incoming pod. The plug-ins differ in what they count: LeastAllocated and MostAllocated
-take 100 millicores and 200 MiB for a container that requests none (`NONZERO_*`), BalancedAllocation and
-RequestedToCapacityRatio take the plain requests, and BalancedAllocation skips pods without any request.
+`requested` always includes the incoming pod. The plug-ins differ in what they count: LeastAllocated, MostAllocated and
+RequestedToCapacityRatio take 100 millicores and 200 MiB for a container that requests none (`NONZERO_*`; seen in the real
+1.36.3 for all three); BalancedAllocation takes the plain requests and skips pods without any request.
 """
 
 from __future__ import annotations
