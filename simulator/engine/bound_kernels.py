@@ -50,17 +50,19 @@ def _u16(table, k):
 @compiled(forceinline=True)
 def _arrays(table):
     """Every array in the order of `state.ARRAYS`, which is the order of `advance`'s parameters from `clock` on."""
-    t = table
+    t, o = table, np.int64(0)  # an index that is no literal: one compilation a type, not one an array
     return (
-        _i64(t, 0), _i64(t, 1), _i32(t, 2),  # clock, setup, rules
-        _i64(t, 3), _u16(t, 4), _i64(t, 5), _i64(t, 6),  # arrival, shape, duration, departure
-        _i32(t, 7), _i64(t, 8), _i32(t, 9), _i32(t, 10), _i64(t, 11), _i64(t, 12),  # placed .. heap
-        _i32(t, 13), _i32(t, 14), _i32(t, 15), _i32(t, 16), _i32(t, 17), _i32(t, 18), _i64(t, 19),  # free_cpu .. last_departure
-        _f64(t, 20), _f64(t, 21), _i64(t, 22), _i64(t, 23),  # pool_cpu .. pool_end
-        _i32(t, 24), _i32(t, 25), _i32(t, 26), _i32(t, 27), _i32(t, 28), _i32(t, 29), _i32(t, 30), _i32(t, 31),  # tier .. shape_class
-        _i64(t, 32), _i64(t, 33),  # head, tail
-        _i64(t, 34), _i64(t, 35), _i64(t, 36), _i64(t, 37), _i64(t, 38), _i64(t, 39),  # count .. hour_pods
-        _u16(t, 40), _i64(t, 41),  # tree, levels
+        _i64(t, o + 0), _i64(t, o + 1), _i32(t, o + 2),  # clock, setup, rules
+        _i64(t, o + 3), _u16(t, o + 4), _i64(t, o + 5), _i64(t, o + 6),  # arrival, shape, duration, departure
+        _i32(t, o + 7), _i64(t, o + 8), _i32(t, o + 9), _i32(t, o + 10), _i64(t, o + 11), _i64(t, o + 12),  # placed .. heap
+        _i32(t, o + 13), _i32(t, o + 14), _i32(t, o + 15), _i32(t, o + 16),  # free_cpu .. free_extended
+        _i32(t, o + 17), _i32(t, o + 18), _i64(t, o + 19),  # without, pool_of, last_departure
+        _f64(t, o + 20), _f64(t, o + 21), _i64(t, o + 22), _i64(t, o + 23),  # pool_cpu .. pool_end
+        _i32(t, o + 24), _i32(t, o + 25), _i32(t, o + 26), _i32(t, o + 27), _i32(t, o + 28),  # tier .. shape_axis
+        _i32(t, o + 29), _i32(t, o + 30), _i32(t, o + 31),  # shape_rank, shape_flags, shape_class
+        _i64(t, o + 32), _i64(t, o + 33),  # head, tail
+        _i64(t, o + 34), _i64(t, o + 35), _i64(t, o + 36), _i64(t, o + 37), _i64(t, o + 38), _i64(t, o + 39),  # count .. hour_pods
+        _u16(t, o + 40), _i64(t, o + 41),  # tree, levels
     )  # fmt: skip
 
 
