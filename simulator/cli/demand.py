@@ -85,6 +85,7 @@ def _forecast(ahead: Forecast) -> dict[str, Any]:
             for premium, advice in ahead.advice.items()
         },
         "outages_replaced": ahead.outages_replaced,
+        "hours_lost": ahead.hours_lost,
         "warnings": ahead.warnings,
     }
 

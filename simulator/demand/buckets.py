@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 HOURS_PER_DAY, HOURS_PER_WEEK = 24, 168
 WEEKLY_FROM_H, DAILY_FROM_H = 182 * HOURS_PER_DAY, 14 * HOURS_PER_DAY
 LEAST_FULL_SHARE = 0.95
+LOST_SHARE, MOST_LOST_SHARE = 0.02, 0.10
 _MAD_TO_SD = 1.4826
 
 Floats = NDArray[np.float64]
@@ -73,6 +74,26 @@ def guard(y: Floats, window: int = 3) -> tuple[Floats, int]:
     spread = _MAD_TO_SD * np.nanmedian(np.abs(around - median[:, None]), axis=1) + 0.001
     low = y < median - 4.0 * np.maximum(spread, 0.02)
     return np.where(low, median, y), int(low.sum())
+
+
+def without_outages(history: Floats) -> Floats:
+    """History with lost hours as NaN: under 2 % of the median of their hour of the day, at most a tenth of all hours.
+
+    More than a tenth is a habit (weekends off), not an outage, and stays. Every member then sees the same cleaned past.
+
+    >>> found = without_outages(np.r_[np.ones(240), np.zeros(24), np.ones(24)])
+    >>> int(np.isnan(found).sum())
+    24
+    """
+    days = -(-len(history) // HOURS_PER_DAY)
+    table = np.full(days * HOURS_PER_DAY, np.nan)
+    table[len(table) - len(history) :] = history
+    by_hour = table.reshape(days, HOURS_PER_DAY)
+    some = ~np.isnan(by_hour).all(axis=0)
+    usual = np.zeros(HOURS_PER_DAY)
+    usual[some] = np.nanmedian(by_hour[:, some], axis=0)
+    lost = (by_hour < LOST_SHARE * usual).ravel()[len(table) - len(history) :]
+    return np.where(lost, np.nan, history) if 0 < lost.sum() <= MOST_LOST_SHARE * len(history) else history
 
 
 def robust_sd(values: Floats) -> float:

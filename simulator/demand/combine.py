@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.demand.buckets import HOURS_PER_DAY, Floats
+from simulator.demand.buckets import HOURS_PER_DAY, Floats, without_outages
 from simulator.demand.members import MEMBERS, Member
 
 REGRET_SCALE = 0.02
 ORIGINS = 4
+LEAST_BEFORE_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def advise_many(
     history: Floats, horizon_h: int, premiums: Sequence[float], members: Sequence[Member] = MEMBERS
 ) -> tuple[Advice, ...]:  # fmt: skip
     """`advise` for several price ratios, sharing the members' work."""
+    history = without_outages(history)
     futures = [(member, member.demand(history, horizon_h)) for member in members]
     usable = [(member, future) for member, future in futures if future is not None]
     if not usable:
@@ -110,20 +112,19 @@ def backtest(
 
 
 def inner_origins(hours: int, horizon_h: int) -> list[tuple[int, int]]:
-    """Up to four origins for back-tests inside a history, and the hours ahead of each.
+    """Up to four origins for back-tests inside a history, and the hours ahead of each, in whole days where there are any.
 
-    The horizon is the one asked for, at most a third of the history; origins step back by half of it and leave at least
-    half of the history before them, because a member that starves there says little about what it does with all of it.
+    The horizon is the one asked for, at most a quarter of the history; origins step back by half of it and leave two
+    fifths of the history before them, because a member that starves there says little about what it does with all of it.
 
-    >>> inner_origins(24 * 90, 24 * 365)
-    [(1440, 720), (1080, 720)]
+    >>> inner_origins(24 * 80, 24 * 365)
+    [(1440, 480), (1200, 480), (960, 480)]
     """
-    ahead = min(horizon_h, hours // 3)
-    if ahead > HOURS_PER_DAY:
-        ahead -= ahead % HOURS_PER_DAY
-    step = max(1, ahead // 2 - ahead // 2 % HOURS_PER_DAY) if ahead >= 2 * HOURS_PER_DAY else ahead
+    unit = HOURS_PER_DAY if hours >= 4 * HOURS_PER_DAY else 1
+    ahead = min(horizon_h, hours // 4) // unit * unit
+    step = max(unit, ahead // 2 // unit * unit)
     found = [(hours - ahead - back * step, ahead) for back in range(ORIGINS)] if ahead else []
-    return [(origin, ahead) for origin, ahead in found if 2 * origin >= hours]
+    return [(origin, ahead) for origin, ahead in found if origin >= LEAST_BEFORE_SHARE * hours]
 
 
 def _weigh(usable: Sequence[tuple[Member, Floats]], past: dict[str, float], premium: float) -> Advice:

@@ -13,7 +13,7 @@ import numpy as np
 
 from models.errors import MetricsError, Problem
 from models.horizon import Horizon
-from simulator.demand.buckets import DAILY_FROM_H, HOURS_PER_DAY, Floats, buckets
+from simulator.demand.buckets import DAILY_FROM_H, HOURS_PER_DAY, Floats, buckets, without_outages
 from simulator.demand.combine import Advice, advise_many
 from simulator.demand.members import MEMBERS, Member, level_path
 
@@ -37,6 +37,7 @@ class Forecast:
     advice: Mapping[float, Advice]
     growth_share_per_year: float
     outages_replaced: int
+    hours_lost: int
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -48,9 +49,11 @@ def forecast(
     history : float64 [past.hours], NaN = missing. Raises `MetricsError` for daily data, or without two days of hours.
     """
     _refuse(history)
-    source = buckets(history)
+    cleaned = without_outages(history)
+    source = buckets(cleaned)
+    lost = int(np.isnan(cleaned).sum() - np.isnan(history).sum())
     path = level_path(source, -(-horizon_h // source.size_h))
-    advice = dict(zip(premiums, advise_many(history, horizon_h, premiums, members), strict=True))
+    advice = dict(zip(premiums, advise_many(cleaned, horizon_h, premiums, members), strict=True))
     middle = path.quantile(0.5)
     now = float(source.level_of(np.array([np.median(source.y[-5:])]))[0])
     years = len(middle) * source.size_h / (365 * HOURS_PER_DAY)
@@ -61,7 +64,8 @@ def forecast(
         advice=advice,
         growth_share_per_year=(float(middle[-1]) / now) ** (1.0 / years) - 1.0 if now > 0 else 0.0,
         outages_replaced=source.replaced,
-        warnings=_warnings(history, advice, source.replaced),
+        hours_lost=lost,
+        warnings=_warnings(history, advice, source.replaced, lost),
     )
 
 
@@ -85,12 +89,14 @@ def _refuse(history: Floats) -> None:
         raise MetricsError(Problem("history", "daily values", "give hourly data; a daily mean hides the peaks that nodes are built for"))
 
 
-def _warnings(history: Floats, advice: Mapping[float, Advice], replaced: int) -> tuple[str, ...]:
+def _warnings(history: Floats, advice: Mapping[float, Advice], replaced: int, lost: int) -> tuple[str, ...]:
     found = []
     if len(history) < DAILY_FROM_H:
         found.append(f"only {len(history) / HOURS_PER_DAY:.1f} days of history: no week to learn from, do not size from this")
     if replaced:
-        found.append(f"{replaced} outages in the history were taken out of the level")
+        found.append(f"{replaced} weeks or days far below their neighbours were taken out of the level")
+    if lost:
+        found.append(f"{lost} hours next to zero were taken as outages, not as demand")
     poor = [premium for premium, one in advice.items() if one.regret is not None and one.regret > MOST_REGRET]
     if poor:
         ratios = ", ".join(f"{premium:g}" for premium in poor)
