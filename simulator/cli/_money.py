@@ -1,0 +1,57 @@
+"""How the money commands print: statements, placements and drivers as tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from models.unknown import Unknown
+from simulator.finance.documents import SideBySide, or_reason
+from simulator.finance.report import FinanceReport
+
+_WIDE = 200
+
+
+def console() -> Console:
+    """Standard output, wide enough for tables when it is no terminal."""
+    out = Console()
+    return out if out.is_terminal else Console(width=_WIDE)
+
+
+def draw_placements(found: SideBySide) -> None:
+    """One column a placement, one row a measure."""
+    table = Table("measure", "unit", *found.columns, "what it shows")
+    for row in found.rows:
+        table.add_row(row.measure, row.unit, *[_number(value, row.unit) for value in row.values], row.proves)
+    out = console()
+    out.print(table)
+    for line in found.cheapest:
+        out.print(f"cheapest private placement, {line}")
+    out.print(f"unverified values used: {', '.join(found.unverified) or 'none'}", highlight=False)
+
+
+def draw_finance(report: FinanceReport, currency: str) -> None:
+    """Opponents, the figures of the decision, the widest drivers."""
+    c, out = report.comparison, console()
+    rate = report.case.prices.private.krw_per_usd if currency == "KRW" else 1.0
+    table = Table("way", f"{currency} a year", "to buy", f"cash over {report.case.scenario.money.years} years")
+    for statement in c.statements:
+        cash = c.flow(statement.name).total_usd
+        table.add_row(statement.name, *[f"{value * rate:,.0f}" for value in (statement.usd_per_year, statement.capex_usd, cash)])
+    out.print(table)
+    irr = c.irr if isinstance(c.irr, Unknown) else 100.0 * c.irr
+    out.print(f"NPV against AWS at its best: {currency} {c.npv_usd * rate:,.0f}; IRR {or_reason(irr, '{:.1f} %')}")
+    out.print(f"payback {or_reason(c.payback_months, '{:.1f} months')}; break-even at {or_reason(c.breakeven_nodes, '{:.0f} nodes')}")
+    out.print(f"one more server pays when it works in more than {c.breakeven_share:.1%} of hours")
+    drivers = Table("what moves the cost most", f"{currency} a year at low", "at high", "nodes at low", "at high", "plan changes at")
+    for d in report.drivers[:5]:
+        costs = [f"{value * rate:,.0f}" for value in (d.cost_low_usd, d.cost_high_usd)]
+        drivers.add_row(d.parameter, *costs, str(d.nodes_low), str(d.nodes_high), or_reason(d.turning_value, "{:,.4g}"))
+    out.print(drivers)
+    for note in c.notes:
+        out.print(note, highlight=False)
+    out.print(f"unverified values used: {', '.join(report.case.unverified()) or 'none'}", highlight=False)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.1%}" if unit == "share" else f"{value:,.0f}"

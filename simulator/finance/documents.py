@@ -1,0 +1,97 @@
+"""What scripts and people read of the finance results: JSON documents and rows of text; no file is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.case import Case
+from models.unknown import Unknown
+from models.zones import ZONES
+from simulator.finance.ledger import ledger
+from simulator.finance.report import FinanceReport
+from simulator.finance.sensitivity import top_drivers
+from simulator.finance.zones import Measure, ZoneRow, cheapest, compare_zones, measures
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Zone kinds of one or several scenarios as columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Measure, ...]
+    cheapest: tuple[str, ...]
+    unverified: tuple[str, ...]
+
+
+def side_by_side(cases: Sequence[tuple[str, Case, NDArray[np.float64]]]) -> SideBySide:
+    """The placement table of (name, case, demand [hours] or [hours, classes]); names head the columns when there are several."""
+    tables = [(name, compare_zones(case, demand)) for name, case, demand in cases]
+    rows = [row for _, table in tables for row in table]
+    several = len(tables) > 1
+    return SideBySide(
+        columns=tuple(f"{name}: {row.title}" if several else row.title for name, table in tables for row in table),
+        rows=measures(rows),
+        cheapest=tuple(f"{name}: {cheapest(table).title}" for name, table in tables),
+        unverified=_unverified([case for _, case, _ in cases], rows),
+    )
+
+
+def _unverified(cases: Sequence[Case], rows: Sequence[ZoneRow]) -> tuple[str, ...]:
+    kinds = {row.kind for row in rows}
+    names = {name for kind in kinds for name in ZONES[kind].parameter_names()}
+    found = {name for case in cases for name in case.unverified()}
+    found |= {name for case in cases for name in names if case.parameters.by_name[name].unverified}
+    return tuple(sorted(found))
+
+
+def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, Any]:
+    """The keys of `burstline finance --json`; money keys end in the currency's code.
+
+    Won are dollars times the rate, never by way of cents.
+    """
+    rate = report.case.prices.private.krw_per_usd if currency == "KRW" else 1.0
+    suffix, c = currency.lower(), report.comparison
+    document: dict[str, Any] = {
+        "scenario": report.case.scenario.scenario,
+        "currency": currency,
+        "ledger_rows": len(ledger(report)),
+        "opponents": {name: usd * rate for name, usd in c.opponents_usd().items()},
+        f"npv_{suffix}": c.npv_usd * rate,
+        "irr": c.irr,
+        "payback_months": c.payback_months,
+        "discounted_payback_months": c.discounted_payback_months,
+        "breakeven_nodes": c.breakeven_nodes,
+        "breakeven_share": c.breakeven_share,
+        "nodes": dict(report.nodes),
+        "years": report.case.scenario.money.years,
+        "statements": {s.name: {f"{suffix}_per_year": s.usd_per_year * rate, f"capex_{suffix}": s.capex_usd * rate} for s in c.statements},
+        "cash_flow": {flow.name: [value * rate for value in flow.years().tolist()] for flow in c.flows},
+        "drivers": [
+            {
+                "parameter": d.parameter, "low": d.low, "value": d.value, "high": d.high, "confidence": d.confidence,
+                f"cost_low_{suffix}": d.cost_low_usd * rate, f"cost_high_{suffix}": d.cost_high_usd * rate,
+                "nodes_low": d.nodes_low, "nodes_high": d.nodes_high, "plan_changes_at": d.turning_value,
+            }
+            for d in report.drivers
+        ],
+        "top_drivers": [d.parameter for d in report.drivers[:5]],
+        "notes": [*c.notes, top_drivers(report.drivers)],
+        "unverified": list(report.case.unverified()),
+    }  # fmt: skip
+    if currency != "USD":
+        document["krw_per_usd"] = rate
+    return document
+
+
+def or_reason(value: float | Unknown, form: str) -> str:
+    """A number in a format, or why there is none.
+
+    >>> or_reason(33.668, "{:.1f}"), or_reason(Unknown("never pays"), "{:.1f}")
+    ('33.7', 'unknown (never pays)')
+    """
+    return str(value) if isinstance(value, Unknown) else form.format(value)
