@@ -82,97 +82,103 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
-def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount: str, notes: tuple[str, ...] = ()) -> Grouping:
-    """Keys and sums of an AWS bill. `tag`, `bare` (no user tag at all) and `mapped_discount` are SQL of the format."""
-    line_type = table.text("lineItem/LineItemType")
-    usage_type = table.text("lineItem/UsageType")
-    start, end = table.time("lineItem/UsageStartDate"), table.time("lineItem/UsageEndDate")
-    period_start = table.time("bill/BillingPeriodStartDate")
-    by_hour = (
-        f"(contains({usage_type}, 'BoxUsage') OR contains({usage_type}, 'SpotUsage') OR contains({usage_type}, 'DedicatedUsage') "
-        f"OR {_one_of(line_type, ('DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation', 'SavingsPlanRecurringFee'))})"
-    )
-    totals_blank = f"({table.money('savingsPlan/TotalCommitmentToDate')} IS NULL OR {table.money('savingsPlan/UsedCommitment')} IS NULL)"
-    unused_blank = (
-        f"({table.money('reservation/UnusedAmortizedUpfrontFeeForBillingPeriod')} IS NULL "
-        f"AND {table.money('reservation/UnusedRecurringFee')} IS NULL)"
-    )
-    description = table.text("lineItem/LineItemDescription")
-    keys = {
+def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount: str) -> Grouping:
+    """Rows, keys and sums of an AWS bill. `tag`, `bare` (no user tag at all) and `mapped_discount` are SQL of the format."""
+    parent = table.text("splitLineItem/ParentResourceId")
+    rows = {
         "payer": table.text("bill/PayerAccountId", "lineItem/UsageAccountId"),
-        "period_start": period_start,
+        "period_start": table.time("bill/BillingPeriodStartDate"),
         "account": table.text("lineItem/UsageAccountId", "bill/PayerAccountId"),
         "currency": table.text("lineItem/CurrencyCode"),
-        "line_type": line_type,
-        "charge_start": f"CASE WHEN {by_hour} THEN {start} ELSE {period_start} END",
-        "charge_end": f"CASE WHEN {by_hour} THEN {end} END",
+        "line_type": table.text("lineItem/LineItemType"),
+        "began": table.time("lineItem/UsageStartDate"),
+        "ended": table.time("lineItem/UsageEndDate"),
         "service": table.text("lineItem/ProductCode"),
-        "usage_type": usage_type,
+        "usage_type": table.text("lineItem/UsageType"),
         "operation": table.text("lineItem/Operation"),
         "instance_type": table.text("product/instanceType"),
         "region": table.text("product/regionCode", "product/region", "lineItem/AvailabilityZone"),
         "marketplace": f"({table.text('bill/BillingEntity')} = 'AWS Marketplace')",
         "provisional": f"({table.text('bill/InvoiceId')} = '')",
-        "commitment": table.text("savingsPlan/SavingsPlanARN", "reservation/ReservationARN", "reservation/SubscriptionId"),
-        "blank": f"CASE {line_type} WHEN 'SavingsPlanRecurringFee' THEN {totals_blank} WHEN 'RIFee' THEN {unused_blank} ELSE false END",
-        "upfront_refund": f"({line_type} = 'Refund' AND {description} LIKE 'Refund for one-time fee for Savings Plan%')",
-        "split": f"({table.text('splitLineItem/ParentResourceId')} <> '' OR {_split_operation(table)})",
-        "tag": f"CASE WHEN {by_hour} THEN {tag} ELSE '' END",
+        "commitment": table.text("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
+        "plan_refund": f"({table.text('lineItem/LineItemDescription')} LIKE 'Refund for one-time fee for Savings Plan%')",
+        "parent": parent,
+        "user_tag": tag,
+        "bare": bare,
+        "row_name": table.text("identity/LineItemId"),
+        **_money(table),
+        "listed": table.money("pricing/publicOnDemandCost"),
+        "mapped": mapped_discount,
     }
+    net = f"{table.money('lineItem/NetUnblendedCost')} IS NOT NULL"
     return Grouping(
-        keys=keys,
-        sums=_sums(table, tag=tag, bare=bare, mapped_discount=mapped_discount, line_type=line_type),
+        rows={**rows, "has_net": net},
+        keys=_KEYS,
+        sums=_sums(table),
         checks=_checks(table),
-        row_id=table.text("identity/LineItemId"),
-        duplicate_key=_duplicate_key(table),
+        duplicate_key=_duplicate_key(table, parent),
         tag_key=tag_key,
-        notes=notes,
     )
 
 
-def _split_operation(table: Table) -> str:
-    return _one_of(table.text("lineItem/Operation"), ("EKSPod-EC2", "ECSTask-EC2"))
+_BY_HOUR = (
+    "(contains(usage_type, 'BoxUsage') OR contains(usage_type, 'SpotUsage') OR contains(usage_type, 'DedicatedUsage') "
+    f"OR {_one_of('line_type', ('DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation', 'SavingsPlanRecurringFee'))})"
+)
+_KEYS = {
+    **{name: name for name in ("payer", "period_start", "account", "currency", "line_type", "service", "usage_type", "operation")},
+    **{name: name for name in ("instance_type", "region", "marketplace", "provisional", "commitment")},
+    "charge_start": f"CASE WHEN {_BY_HOUR} THEN began ELSE period_start END",
+    "charge_end": f"CASE WHEN {_BY_HOUR} THEN ended END",
+    "blank": """CASE line_type WHEN 'SavingsPlanRecurringFee' THEN sp_total IS NULL OR sp_used IS NULL
+        WHEN 'RIFee' THEN ri_unused_upfront IS NULL AND ri_unused_recurring IS NULL ELSE false END""",
+    "upfront_refund": "(line_type = 'Refund' AND plan_refund)",
+    "split": f"(parent <> '' OR {_one_of('operation', ('EKSPod-EC2', 'ECSTask-EC2'))})",
+    "tag": f"CASE WHEN {_BY_HOUR} THEN user_tag ELSE '' END",
+}
 
 
-def _duplicate_key(table: Table) -> str | None:
-    if not (table.has("identity/LineItemId") and table.has("identity/TimeInterval")):
-        return None
-    split = f"coalesce({table.text('splitLineItem/ParentResourceId')}, '') || {table.text('lineItem/ResourceId')}"
-    return f"hash({table.text('identity/LineItemId')}, {table.text('identity/TimeInterval')}, {split})"
-
-
-def _sums(table: Table, *, tag: str, bare: str, mapped_discount: str, line_type: str) -> dict[str, str]:
+def _money(table: Table) -> dict[str, str]:
+    """Money columns by row; a net column falls back to its plain one row by row."""
     money = {name: table.money(column) for name, column in _MONEY_COLUMNS.items()}
     money["ri_effective"] = (
         f"coalesce({table.money('reservation/EffectiveCost')}, {table.money('reservation/AmortizedUpfrontCostForUsage')} "
         f"+ {table.money('reservation/RecurringFeeForUsage')})"
     )
-    sums = {name: f"sum({value})" for name, value in money.items()}
+    nets = {name: f"coalesce({table.money(column)}, {money[plain]})" for name, (column, plain) in _NET_COLUMNS.items() if table.has(column)}
+    return {**money, **nets}
+
+
+def _sums(table: Table) -> dict[str, str]:
+    sums = {name: f"sum({name})" for name in (*_MONEY_COLUMNS, "ri_effective")}
     for name, (column, plain) in _NET_COLUMNS.items():
-        sums[name] = f"sum(coalesce({table.money(column)}, {money[plain]}))" if table.has(column) else sums[plain]
-    listed = table.money("pricing/publicOnDemandCost")
-    net = f"count({table.money('lineItem/NetUnblendedCost')})" if table.has("lineItem/NetUnblendedCost") else "0"
+        sums[name] = f"sum({name if table.has(column) else plain})"
     return {
         **sums,
-        "list_cost": f"sum({listed})",
-        "unpriced_rows": f"count_if({listed} IS NULL AND {_one_of(line_type, USAGE_TYPES)})",
-        "mapped_discount": f"sum({mapped_discount})",
-        "net_rows": net,
-        "untagged_rows": f"count_if({tag} = '')",
-        "bare_rows": f"count_if({bare})",
-        "unamortised_rows": f"count_if({_unamortised(table, line_type, money)})",
+        "list_cost": "sum(listed)",
+        "unpriced_rows": f"count_if(listed IS NULL AND {_one_of('line_type', USAGE_TYPES)})",
+        "mapped_discount": "sum(mapped)",
+        "net_rows": "count_if(has_net)",
+        "untagged_rows": "count_if(user_tag = '')",
+        "bare_rows": "count_if(bare)",
+        "unamortised_rows": f"count_if({_unamortised(table)})",
     }
 
 
-def _unamortised(table: Table, line_type: str, money: Mapping[str, str]) -> str:
+def _unamortised(table: Table) -> str:
     """Rows whose effective cost neither their own columns nor the fees of the period can tell."""
-    uncovered = f"({line_type} = 'SavingsPlanCoveredUsage' AND {money['sp_effective']} IS NULL)"
-    plan = f"{line_type} = 'SavingsPlanRecurringFee' AND {money['sp_total']} IS NULL AND {money['sp_upfront']} IS NULL"
-    usage_type = table.text("lineItem/UsageType")
-    prepaid = f"({plan} AND contains({usage_type}, 'Upfront') AND NOT contains({usage_type}, 'NoUpfront'))"
+    lacking = """(line_type = 'SavingsPlanCoveredUsage' AND sp_effective IS NULL) OR (line_type = 'SavingsPlanRecurringFee'
+        AND sp_total IS NULL AND sp_upfront IS NULL AND contains(usage_type, 'Upfront') AND NOT contains(usage_type, 'NoUpfront'))"""
     if table.first("reservation/EffectiveCost", "reservation/AmortizedUpfrontCostForUsage"):
-        return f"{uncovered} OR {prepaid}"
-    return f"{uncovered} OR {prepaid} OR {_one_of(line_type, ('DiscountedUsage', 'RIFee'))}"
+        return lacking
+    return f"{lacking} OR {_one_of('line_type', ('DiscountedUsage', 'RIFee'))}"
+
+
+def _duplicate_key(table: Table, parent: str) -> str | None:
+    if not (table.has("identity/LineItemId") and table.has("identity/TimeInterval")):
+        return None
+    split = f"{parent} || {table.text('lineItem/ResourceId')}"
+    return f"hash({table.text('identity/LineItemId')}, {table.text('identity/TimeInterval')}, {split})"
 
 
 def _checks(table: Table) -> tuple[Check, ...]:
@@ -196,25 +202,30 @@ def _checks(table: Table) -> tuple[Check, ...]:
     )
 
 
+def facts() -> Mapping[str, str]:
+    """What the columns of `derive` are told from, over the groups."""
+    return {"kind": _CATEGORY, "is_worker": _WORKER, "upfront": _UPFRONT}
+
+
 def derive() -> Mapping[str, str]:
-    """SQL of every `bill_line` column over the groups."""
+    """SQL of every `bill_line` column over the groups and `facts`."""
     return {
         "provider": "'AWS'",
         "account": "account",
         "charge_start": "charge_start",
         "charge_end": "charge_end",
         "line_type": "line_type",
-        "category": _CATEGORY,
+        "category": "kind",
         "service": "service",
         "usage_type": "usage_type",
         "operation": "operation",
-        "instance_type": f"CASE WHEN {_WORKER} AND instance_type = '' THEN {_PARSED_TYPE} ELSE instance_type END",
+        "instance_type": f"CASE WHEN is_worker AND instance_type = '' THEN {_PARSED_TYPE} ELSE instance_type END",
         "purchase_option": _PURCHASE,
         "region": "CASE WHEN regexp_matches(region, '^[a-z]+(-[a-z]+)+-[0-9][a-z]$') THEN left(region, -1) ELSE region END",
         "commitment": "commitment",
         "tag": "tag",
-        "worker": _WORKER,
-        "movable": f"(NOT split AND {_one_of(_CATEGORY, _MOVABLE_CATEGORIES)} AND {_one_of('service', _MOVABLE_SERVICES)})",
+        "worker": "is_worker",
+        "movable": f"(NOT split AND {_one_of('kind', _MOVABLE_CATEGORIES)} AND {_one_of('service', _MOVABLE_SERVICES)})",
         "explained": "CASE WHEN split THEN 'split cost of an instance that has its own row' ELSE '' END",
         "provisional": "provisional",
         "billed_currency": "currency",
@@ -226,6 +237,7 @@ _INSTANCES = "'(BoxUsage|SpotUsage|DedicatedUsage|Host|UnusedBox|UnusedDed|CPUCr
 _COMPUTE = f"(service = 'AmazonEC2' AND regexp_matches(usage_type, {_INSTANCES}))"
 _CONTAINERS = "(service = 'AmazonECS' OR (service = 'AmazonEKS' AND contains(usage_type, 'Fargate')))"
 _TRANSFER = "regexp_matches(usage_type, '(Bytes|DataTransfer|NatGateway|LoadBalancer|ElasticIP|PublicIPv4|VpcEndpoint|LCUUsage)')"
+_RESERVED = "(line_type = 'Fee' AND (commitment <> '' OR contains(usage_type, 'HeavyUsage')))"
 _CATEGORY = f"""(CASE
     WHEN line_type = 'Tax' THEN 'tax'
     WHEN line_type = 'Credit' THEN 'credit'
@@ -233,7 +245,7 @@ _CATEGORY = f"""(CASE
     WHEN marketplace THEN 'marketplace'
     WHEN {_one_of("line_type", _DISCOUNTS)} THEN 'discount'
     WHEN contains(service, 'Support') OR service = 'AWSEnterpriseOnRamp' THEN 'support'
-    WHEN line_type = 'SavingsPlanUpfrontFee' OR (line_type = 'Fee' AND commitment <> '') THEN 'commitment_upfront'
+    WHEN line_type = 'SavingsPlanUpfrontFee' OR {_RESERVED} THEN 'commitment_upfront'
     WHEN line_type IN ('SavingsPlanRecurringFee', 'RIFee') THEN 'commitment_fee'
     WHEN NOT {_one_of("line_type", _KNOWN)} THEN 'unknown'
     WHEN line_type IN ('Fee', 'FlatRateSubscription') THEN 'fee'
@@ -247,10 +259,10 @@ _WORKER = (
     f"AND regexp_matches(usage_type, '{_NODE_USAGE}'))"
 )
 _PARSED_TYPE = "coalesce(nullif(regexp_extract(usage_type, ':(.+)$', 1), ''), 'm1.small')"
-_PURCHASE = f"""(CASE WHEN NOT {_WORKER} THEN '' WHEN contains(usage_type, 'SpotUsage') THEN 'spot'
+_PURCHASE = """(CASE WHEN NOT is_worker THEN '' WHEN contains(usage_type, 'SpotUsage') THEN 'spot'
     WHEN line_type = 'DiscountedUsage' THEN 'reserved' WHEN line_type = 'SavingsPlanCoveredUsage' THEN 'savings_plan'
     ELSE 'on_demand' END)"""
-_UPFRONT = "(line_type = 'SavingsPlanUpfrontFee' OR (line_type = 'Fee' AND commitment <> '') OR upfront_refund)"
+_UPFRONT = f"(line_type = 'SavingsPlanUpfrontFee' OR {_RESERVED} OR upfront_refund)"
 
 
 _NET_UNUSED = """(sp_total - sp_used) * CASE WHEN coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0) = 0 THEN 1
@@ -263,7 +275,7 @@ def _effective(prefix: str) -> str:
     return f"""CASE
         WHEN split THEN 0
         WHEN line_type = 'SavingsPlanCoveredUsage' THEN coalesce({prefix}sp_effective, 0)
-        WHEN line_type = 'SavingsPlanNegation' OR {_UPFRONT} THEN 0
+        WHEN line_type = 'SavingsPlanNegation' OR upfront THEN 0
         WHEN line_type = 'DiscountedUsage' THEN coalesce({prefix}ri_effective, 0)
         WHEN blank THEN NULL
         WHEN line_type = 'SavingsPlanRecurringFee' THEN {_NET_UNUSED if prefix else "sp_total - sp_used"}
@@ -287,7 +299,7 @@ _MONEY_OUT = {
     "net_unblended": _counted("net_unblended"),
     "net_amortised": _effective("net_"),
     "mapped_discount": _counted("coalesce(mapped_discount, 0)"),
-    "upfront_bought": f"CASE WHEN {_UPFRONT} THEN unblended ELSE 0 END",
+    "upfront_bought": "CASE WHEN upfront THEN unblended ELSE 0 END",
     "upfront_amortised": """CASE line_type WHEN 'SavingsPlanRecurringFee' THEN coalesce(sp_upfront, 0)
         WHEN 'RIFee' THEN coalesce(ri_fee_upfront, 0) ELSE 0 END""",
     "fee": """CASE line_type WHEN 'SavingsPlanRecurringFee' THEN unblended + coalesce(sp_upfront, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def stage(
     for header, period in zip(headers, periods, strict=True):
         for fault in faults_of(connection, "bill_stage", header, period):
             rows = f"strftime(period_start, '%Y-%m') = {text_literal(header.period)} AND ({fault.rows or grouping.suspect})"
-            where = _name_rows(connection, delivery, form, lambda _, rows=rows: rows, scratch)
+            where = _name_rows(connection, delivery, form, scratch, where=rows)
             problems.append(Problem(f"{delivery.place}: {header.period}{where}", fault.found, fault.mend))
     if problems:
         raise BillingFormatError(problems)
@@ -120,11 +120,15 @@ def recognise(table: Table, place: str) -> str:
 
 
 def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
-    keys = [f"{sql} AS {name}" for name, sql in grouping.keys.items()]
-    sums = [f"{sql} AS {name}" for name, sql in grouping.sums.items()]
-    bad = [f"count_if({check.sql}) AS bad_{number}" for number, check in enumerate(grouping.checks)]
-    select = f"SELECT {', '.join([*keys, 'count(*) AS rows', *sums, *bad])} FROM {table.relation} GROUP BY ALL"
+    rows = _named(grouping.rows) + [f"{check.sql} AS bad_{number}" for number, check in enumerate(grouping.checks)]
+    bad = [f"count_if(bad_{number}) AS bad_{number}" for number in range(len(grouping.checks))]
+    groups = ", ".join([*_named(grouping.keys), "count(*) AS rows", *_named(grouping.sums), *bad])
+    select = f"SELECT {groups} FROM (SELECT {', '.join(rows)} FROM {table.relation}) GROUP BY ALL"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+
+
+def _named(expressions: Mapping[str, str]) -> list[str]:
+    return [sql if sql == name else f"{sql} AS {name}" for name, sql in expressions.items()]
 
 
 def _refuse_bad_rows(
@@ -137,16 +141,14 @@ def _refuse_bad_rows(
     problems = []
     for check, count in zip(grouping.checks, bad, strict=True):
         if count:
-            which = grouping.checks.index(check)
-            where = _name_rows(connection, delivery, form, lambda own, which=which: own.checks[which].sql, scratch)
+            where = _name_rows(connection, delivery, form, scratch, check=grouping.checks.index(check))
             problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
     if not problems and grouping.duplicate_key and rows <= DUPLICATE_CHECK_ROWS:
         query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
         repeated = connection.execute(query).fetchall()[0][0]
         if repeated:
-            which = (
-                f"SELECT {grouping.row_id} FROM {table.relation} GROUP BY {grouping.row_id}, {grouping.duplicate_key} HAVING count(*) > 1"
-            )
+            name = grouping.rows["row_name"]
+            which = f"SELECT {name} FROM {table.relation} GROUP BY {name}, {grouping.duplicate_key} HAVING count(*) > 1"
             names = connection.execute(f"SELECT * FROM ({which}) ORDER BY 1 LIMIT {_NAMED_ROWS}").fetchall()
             found = f"{repeated} line items given twice (same id and time interval): {', '.join(row[0] for row in names)}"
             problems.append(Problem(delivery.place, found, "give each part once, of the newest delivery only"))
@@ -155,19 +157,29 @@ def _refuse_bad_rows(
 
 
 def _name_rows(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, form: BillFormat, which: Callable[[Grouping], str], scratch: Path
+    connection: duckdb.DuckDBPyConnection,
+    delivery: Delivery,
+    form: BillFormat,
+    scratch: Path,
+    *,
+    check: int | None = None,
+    where: str = "",
 ) -> str:
-    """': row 3 (id), 7 (id) and more': the first data rows, counted from 1 in each file's own order, that satisfy `which`."""
+    """': row 3 (id), row 7 (id) and more': the first data rows, counted from 1 in each file's own order.
+
+    Rows that fail a check, or that satisfy `where`, SQL over the rows of the grouping.
+    """
     connection.execute("SET preserve_insertion_order=true").fetchall()
     named: list[str] = []
     try:
         for file in delivery.files:
             table = open_table(connection, [file], scratch)
             grouping = form.group(connection, table, Options())
-            keys = ", ".join(f"{sql} AS {name}" for name, sql in grouping.keys.items())
-            numbered = f"SELECT *, row_number() OVER () AS file_row FROM {table.relation}"
-            query = f"""SELECT file_row, row_name FROM (SELECT {keys}, file_row, {grouping.row_id} AS row_name,
-                * FROM ({numbered})) WHERE {which(grouping)} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
+            rows = ", ".join(_named(grouping.rows))
+            bad = f", {grouping.checks[check].sql} AS bad" if check is not None else ""
+            query = f"""SELECT file_row, row_name FROM (SELECT file_row, {rows}{bad} FROM
+                (SELECT *, row_number() OVER () AS file_row FROM {table.relation}))
+                WHERE {where or "bad"} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
             prefix = "" if len(delivery.files) == 1 else f"{file.name} "
             named += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
     finally:
@@ -256,7 +268,8 @@ def _derive(connection: duckdb.DuckDBPyConnection, form: BillFormat, headers: Se
             value = _converted(f"CAST({derived[name]} AS {kind})", headers, rates, period) if money else derived[name]
             sums.append(f"CAST({value} AS {kind}) AS {name}")
     bill = [f"{_by_period(headers, period, 'bill')} AS bill, {period} AS period, {target} AS currency"]
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE bill_stage AS SELECT {', '.join([*bill, *keys, *sums])} FROM raw_group").fetchall()
+    facts = f"(SELECT *, {', '.join(_named(form.facts()))} FROM raw_group)"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE bill_stage AS SELECT {', '.join([*bill, *keys, *sums])} FROM {facts}").fetchall()
     connection.execute("DROP TABLE raw_group").fetchall()
     _unused_from_fees(connection)
 

@@ -46,15 +46,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Grouping:
-    """SQL expressions over the file's columns, by internal name. `row_id` names a row to a person.
+    """What is read in the one pass over a file.
 
-    suspect: SQL over keys and columns that finds the rows to look at when the whole period does not add up.
+    rows   : SQL over the file's columns, by internal name; `row_name` among them names a row to a person
+    keys   : SQL over `rows`: the group keys
+    sums   : SQL over `rows`: aggregates of each group
+    checks : SQL over the file's columns
+    suspect: SQL over `rows` that finds what to look at when a whole period does not add up
     """
 
+    rows: Mapping[str, str]
     keys: Mapping[str, str]
     sums: Mapping[str, str]
     checks: tuple[Check, ...]
-    row_id: str
     duplicate_key: str | None = None
     tag_key: str = ""
     suspect: str = "true"
@@ -79,8 +83,12 @@ class BillFormat(Protocol):
         """What is read from the file in one pass; `connection` may look up the keys of a map column."""
         ...
 
+    def facts(self) -> Mapping[str, str]:
+        """SQL over the groups of what several columns of `derive` depend on."""
+        ...
+
     def derive(self) -> Mapping[str, str]:
-        """SQL by `bill_line` column over the groups (keys, `rows` and sums of `group`)."""
+        """SQL by `bill_line` column over the groups (keys, `rows` and sums of `group`) and `facts`."""
         ...
 
     def doubts(self) -> str | None:

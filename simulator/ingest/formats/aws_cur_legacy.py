@@ -46,6 +46,10 @@ class LegacyCur:
             mapped_discount=_discount(table),
         )
 
+    def facts(self) -> Mapping[str, str]:
+        """The AWS rules."""
+        return aws_lines.facts()
+
     def derive(self) -> Mapping[str, str]:
         """The AWS rules."""
         return aws_lines.derive()

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 
 import duckdb
 
+from simulator.ingest import focus_lines
+from simulator.ingest.focus_columns import COLUMN_LETTERS
+from simulator.ingest.focus_lines import NODE_USAGE
 from simulator.ingest.formats import FORMATS, Check, Grouping, Options
 from simulator.ingest.formats.aws_cur2 import map_keys, map_value
 from simulator.ingest.tabular import Table, letters
 
 _REQUIRED = ("BilledCost", "BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory")
 _SURE = (*_REQUIRED, "EffectiveCost", "ChargeFrequency", "PricingCategory")
-_NODE_USAGE = "(^|-)(BoxUsage|SpotUsage|DedicatedUsage|HostBoxUsage)(:|$)"
-_EC2 = "(service IN ('AmazonEC2', 'Amazon Elastic Compute Cloud', 'Amazon Elastic Compute Cloud - Compute'))"
 
 
 class Focus:
@@ -42,18 +43,22 @@ class Focus:
         """
         tag, tag_key, bare = _tags(connection, table, options)
         return Grouping(
-            keys=_keys(table, tag),
-            sums=_sums(table, tag, bare),
+            rows=_rows(table, tag, bare),
+            keys=_KEYS,
+            sums=_sums(table),
             checks=_checks(table),
-            row_id=table.text("ResourceId", "SkuPriceId", "ChargeDescription"),
             tag_key=tag_key,
-            suspect=_odd_effective(table),
+            suspect=_ODD_EFFECTIVE,
             notes=_notes(table),
         )
 
+    def facts(self) -> Mapping[str, str]:
+        """SQL of category and the other facts that columns share."""
+        return focus_lines.FACTS
+
     def derive(self) -> Mapping[str, str]:
         """SQL of every `bill_line` column."""
-        return _DERIVED
+        return focus_lines.DERIVED
 
     def doubts(self) -> str | None:
         """Effective cost that is empty, or whole units where billed cost is not, tells nothing about amortisation."""
@@ -99,79 +104,85 @@ def _first_of(table: Table, keys: list[str]) -> str:
     return f"coalesce({values}, '')" if keys else "''"
 
 
-def _keys(table: Table, tag: str) -> dict[str, str]:
-    usage_type = table.text("x_UsageType", "SkuMeter")
-    commitment = table.text("CommitmentDiscountId")
-    start, end, period = table.time("ChargePeriodStart"), table.time("ChargePeriodEnd"), table.time("BillingPeriodStart")
-    by_hour = f"({commitment} <> '' OR regexp_matches({usage_type}, '{_NODE_USAGE}'))"
+def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
     return {
         "payer": table.text("BillingAccountId"),
-        "period_start": period,
+        "period_start": table.time("BillingPeriodStart"),
         "account": table.text("SubAccountId", "BillingAccountId"),
         "provider": table.text("ProviderName", "ServiceProviderName", "PublisherName"),
+        "publisher": f"lower({table.text('PublisherName')})",
+        "issuer": f"lower({table.text('InvoiceIssuerName')})",
         "currency": f"upper({table.text('BillingCurrency')})" if table.has("BillingCurrency") else "'USD'",
         "charge_category": table.text("ChargeCategory"),
-        "charge_class": table.text("ChargeClass"),
-        "charge_start": f"CASE WHEN {by_hour} THEN {start} ELSE {period} END",
-        "charge_end": f"CASE WHEN {by_hour} THEN {end} END",
+        "frequency": table.text("ChargeFrequency"),
+        "description": f"lower({table.text('ChargeDescription')})",
+        "began": table.time("ChargePeriodStart"),
+        "ended": table.time("ChargePeriodEnd"),
         "service": table.text("x_ServiceCode", "ServiceName"),
+        "service_name": f"lower({table.text('ServiceName')})",
         "service_category": table.text("ServiceCategory"),
-        "usage_type": usage_type,
+        "usage_type": table.text("x_UsageType", "SkuMeter"),
         "operation": table.text("x_Operation"),
         "region": table.text("RegionId"),
         "pricing_category": table.text("PricingCategory"),
-        "commitment": commitment,
+        "commitment": table.text("CommitmentDiscountId"),
         "commitment_type": table.text("CommitmentDiscountType"),
         "commitment_status": table.text("CommitmentDiscountStatus"),
-        "support": f"contains(lower({table.text('ServiceName')}), 'support')",
-        "marketplace": _marketplace(table),
-        "free": f"coalesce({table.money('BilledCost', symbols=True)}, 0) = 0",
-        "recurring": f"({table.text('ChargeFrequency')} = 'Recurring')",
-        "returned": f"contains(lower({table.text('ChargeDescription')}), 'refund')",
         "provisional": f"({table.text('InvoiceId')} = '')" if table.has("InvoiceId") else "false",
-        "tag": f"CASE WHEN {by_hour} THEN {tag} ELSE '' END",
+        "zone": table.text("AvailabilityZone"),
+        "user_tag": tag,
+        "bare": bare,
+        "row_name": table.text("ResourceId", "SkuPriceId", "ChargeDescription"),
+        **{name: table.money(column, symbols=True) for name, column in _MONEY.items()},
     }
 
 
-def _marketplace(table: Table) -> str:
-    """Bought through AWS from another publisher."""
-    names = f"lower({table.text('ProviderName')} || ' ' || {table.text('PublisherName')} || ' ' || {table.text('InvoiceIssuerName')})"
-    publisher = f"lower({table.text('PublisherName')})"
-    ours = f"({publisher} = '' OR starts_with({publisher}, 'amazon') OR starts_with({publisher}, 'aws'))"
-    return f"(contains({names}, 'marketplace') OR (upper({table.text('ProviderName')}) = 'AWS' AND NOT {ours}))"
+_MONEY = {
+    "billed": "BilledCost",
+    "effective": "EffectiveCost",
+    "listed": "ListCost",
+    "contracted": "ContractedCost",
+    "quantity": "ConsumedQuantity",
+}
+_BY_HOUR = f"(commitment <> '' OR regexp_matches(usage_type, '{NODE_USAGE}'))"
+_OURS = "(publisher = '' OR starts_with(publisher, 'amazon') OR starts_with(publisher, 'aws'))"
+_PLAIN_KEYS = (
+    *("payer", "period_start", "account", "provider", "currency", "charge_category", "service", "service_category", "usage_type"),
+    *("operation", "region", "pricing_category", "commitment", "commitment_type", "commitment_status", "provisional"),
+)
+_KEYS = {
+    **{name: name for name in _PLAIN_KEYS},
+    "charge_start": f"CASE WHEN {_BY_HOUR} THEN began ELSE period_start END",
+    "charge_end": f"CASE WHEN {_BY_HOUR} THEN ended END",
+    "support": "contains(service_name, 'support')",
+    "marketplace": f"(contains(lower(provider) || publisher || issuer, 'marketplace') OR (upper(provider) = 'AWS' AND NOT {_OURS}))",
+    "free": "(coalesce(billed, 0) = 0)",
+    "recurring": "(frequency = 'Recurring')",
+    "returned": "contains(description, 'refund')",
+    "tag": f"CASE WHEN {_BY_HOUR} THEN user_tag ELSE '' END",
+}
+_ODD_EFFECTIVE = "(charge_category <> 'Purchase' AND commitment = '' AND coalesce(billed, 0) <> 0 AND abs(effective - billed) > 0.000001)"
 
 
-def _sums(table: Table, tag: str, bare: str) -> dict[str, str]:
-    billed, effective = table.money("BilledCost", symbols=True), table.money("EffectiveCost", symbols=True)
-    contracted = table.money("ContractedCost", symbols=True)
-    frequency = table.text("ChargeFrequency")
-    zone = table.text("AvailabilityZone")
-    start, period = table.time("ChargePeriodStart"), table.time("BillingPeriodStart")
+def _sums(table: Table) -> dict[str, str]:
     return {
-        "unblended": f"sum({billed})",
-        "effective": f"sum({effective})",
-        "list_cost": f"sum({table.money('ListCost', symbols=True)})",
-        "contracted": f"sum({contracted})",
-        "quantity": f"sum({table.money('ConsumedQuantity', symbols=True)})",
-        "untagged_rows": f"count_if({tag} = '')",
-        "bare_rows": f"count_if({bare})",
-        "effective_missing": f"count_if({effective} IS NULL)",
-        "unpriced_rows": f"count_if({table.money('ListCost', symbols=True)} IS NULL)",
-        "odd_effective": f"count_if({_odd_effective(table)})",
-        "whole_effective": f"count_if({effective} = round({effective}))",
-        "whole_billed": f"count_if({billed} = round({billed}))",
-        "odd_az": f"count_if(TRY_CAST({zone} AS DOUBLE) IS NOT NULL)",
-        "contracted_missing": f"count_if({contracted} IS NULL)" if table.has("ContractedCost") else "0",
-        "odd_frequency": f"count_if({frequency} NOT IN ('One-Time', 'Recurring', 'Usage-Based', ''))",
-        "outside_period": f"count_if({start} < {period} AND {table.text('ChargeCategory')} = 'Usage')",
+        "unblended": "sum(billed)",
+        "effective": "sum(effective)",
+        "list_cost": "sum(listed)",
+        "contracted": "sum(contracted)",
+        "quantity": "sum(quantity)",
+        "untagged_rows": "count_if(user_tag = '')",
+        "bare_rows": "count_if(bare)",
+        "effective_missing": "count_if(effective IS NULL)",
+        "unpriced_rows": "count_if(listed IS NULL)",
+        "odd_effective": f"count_if({_ODD_EFFECTIVE})",
+        "whole_effective": "count_if(effective = round(effective))",
+        "whole_billed": "count_if(billed = round(billed))",
+        "odd_az": "count_if(TRY_CAST(zone AS DOUBLE) IS NOT NULL)",
+        "contracted_missing": "count_if(contracted IS NULL)" if table.has("ContractedCost") else "0",
+        "odd_frequency": "count_if(frequency NOT IN ('One-Time', 'Recurring', 'Usage-Based', ''))",
+        "outside_period": "count_if(began < period_start AND charge_category = 'Usage')",
     }
-
-
-def _odd_effective(table: Table) -> str:
-    """Rows that neither buy nor use a commitment and still cost otherwise than billed."""
-    billed, effective = table.money("BilledCost", symbols=True), table.money("EffectiveCost", symbols=True)
-    plain = f"{table.text('ChargeCategory')} <> 'Purchase' AND {table.text('CommitmentDiscountId')} = '' AND coalesce({billed}, 0) <> 0"
-    return f"({plain} AND abs({effective} - {billed}) > 0.000001)"
 
 
 def _checks(table: Table) -> tuple[Check, ...]:
@@ -206,152 +217,7 @@ def _notes(table: Table) -> tuple[str, ...]:
 
 
 def _is_known(name: str) -> bool:
-    return name.lower().startswith("x_") or letters(name) in _COLUMN_LETTERS
+    return name.lower().startswith("x_") or letters(name) in COLUMN_LETTERS
 
-
-_WORKER = f"({_EC2} AND charge_category = 'Usage' AND commitment_status <> 'Unused' AND regexp_matches(usage_type, '{_NODE_USAGE}'))"
-_PREPAID = "(charge_category = 'Purchase')"
-_COVERED = "(charge_category = 'Usage' AND (commitment <> '' OR free))"
-_COMPUTE = (
-    f"(({_EC2} AND regexp_matches(usage_type, '(BoxUsage|SpotUsage|DedicatedUsage|Host|CPUCredits)')) OR contains(usage_type, 'Fargate'))"
-)
-_EKS = """service IN ('AmazonEKS', 'Amazon Elastic Kubernetes Service', 'Amazon Elastic Container Service for Kubernetes')"""
-_NETWORK = "regexp_matches(usage_type, '(Bytes|DataTransfer|NatGateway|LoadBalancer|ElasticIP|PublicIPv4)')"
-_CATEGORY = f"""(CASE
-    WHEN charge_category = 'Tax' THEN 'tax'
-    WHEN charge_category IN ('Adjustment', 'Credit') AND returned THEN 'refund'
-    WHEN charge_category = 'Credit' THEN 'credit'
-    WHEN charge_category = 'Adjustment' THEN 'discount'
-    WHEN marketplace THEN 'marketplace'
-    WHEN support THEN 'support'
-    WHEN charge_category = 'Purchase' AND commitment <> '' THEN 'commitment_fee'
-    WHEN charge_category = 'Purchase' THEN 'fee'
-    WHEN charge_category <> 'Usage' THEN 'unknown'
-    WHEN commitment_status = 'Unused' THEN 'commitment_fee'
-    WHEN {_COMPUTE} THEN 'compute'
-    WHEN {_EC2} AND contains(usage_type, 'EBS:') THEN 'block_storage'
-    WHEN {_EKS} THEN 'control_plane'
-    WHEN service_category IN ('Networking', 'Compute') AND {_NETWORK} THEN 'network'
-    ELSE 'managed_services' END)"""
-_EC2_BESIDE = "service IN ('ComputeSavingsPlans', 'AWSDataTransfer', 'AWSELB', 'AmazonVPC', 'AmazonECS')"
-_MOVABLE = (
-    f"({_CATEGORY} IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee') "
-    f"OR ({_CATEGORY} = 'discount' AND ({_EC2} OR {_EKS} OR {_EC2_BESIDE})))"
-)
-
-_DERIVED: Mapping[str, str] = {
-    "provider": "provider",
-    "account": "account",
-    "charge_start": "charge_start",
-    "charge_end": "charge_end",
-    "line_type": "charge_category",
-    "category": _CATEGORY,
-    "service": "service",
-    "usage_type": "usage_type",
-    "operation": "operation",
-    "instance_type": f"CASE WHEN {_WORKER} THEN coalesce(nullif(regexp_extract(usage_type, ':(.+)$', 1), ''), 'm1.small') ELSE '' END",
-    "purchase_option": f"""CASE WHEN NOT {_WORKER} THEN '' WHEN pricing_category = 'Dynamic' THEN 'spot'
-        WHEN contains(commitment_type, 'Savings Plan') THEN 'savings_plan' WHEN commitment <> '' THEN 'reserved' ELSE 'on_demand' END""",
-    "region": "region",
-    "commitment": "commitment",
-    "tag": "tag",
-    "worker": _WORKER,
-    "movable": _MOVABLE,
-    "explained": "''",
-    "provisional": "provisional",
-    "billed_currency": "currency",
-    "untagged_rows": "untagged_rows",
-    "bare_rows": "bare_rows",
-    "quantity": "coalesce(quantity, 0)",
-    "billed": "unblended",
-    "unblended": "unblended",
-    "amortised": "coalesce(effective, 0)",
-    "list_cost": "list_cost",
-    "contracted": "contracted",
-    "net_unblended": "unblended",
-    "net_amortised": "coalesce(effective, 0)",
-    "mapped_discount": "0",
-    "upfront_bought": f"CASE WHEN {_PREPAID} AND NOT recurring THEN unblended - coalesce(effective, 0) ELSE 0 END",
-    "upfront_amortised": f"CASE WHEN {_COVERED} OR ({_PREPAID} AND recurring) THEN coalesce(effective, 0) - unblended ELSE 0 END",
-    "fee": f"CASE WHEN {_PREPAID} AND commitment <> '' THEN unblended ELSE 0 END",
-    "used": """CASE WHEN commitment <> '' AND charge_category = 'Usage' AND commitment_status <> 'Unused'
-        THEN coalesce(effective, 0) ELSE 0 END""",
-    "unused": "CASE WHEN commitment <> '' AND commitment_status = 'Unused' THEN coalesce(effective, 0) ELSE 0 END",
-    "net_rows": "0",
-    "unpriced_rows": "unpriced_rows",
-    "unamortised_rows": "effective_missing",
-    "fallback_rows": "0",
-}
-
-COLUMNS_1_2 = (
-    "AvailabilityZone",
-    "BilledCost",
-    "BillingAccountId",
-    "BillingAccountName",
-    "BillingAccountType",
-    "BillingCurrency",
-    "BillingPeriodEnd",
-    "BillingPeriodStart",
-    "CapacityReservationId",
-    "CapacityReservationStatus",
-    "ChargeCategory",
-    "ChargeClass",
-    "ChargeDescription",
-    "ChargeFrequency",
-    "ChargePeriodEnd",
-    "ChargePeriodStart",
-    "CommitmentDiscountCategory",
-    "CommitmentDiscountId",
-    "CommitmentDiscountName",
-    "CommitmentDiscountQuantity",
-    "CommitmentDiscountStatus",
-    "CommitmentDiscountType",
-    "CommitmentDiscountUnit",
-    "ConsumedQuantity",
-    "ConsumedUnit",
-    "ContractedCost",
-    "ContractedUnitPrice",
-    "EffectiveCost",
-    "InvoiceId",
-    "InvoiceIssuerName",
-    "ListCost",
-    "ListUnitPrice",
-    "PricingCategory",
-    "PricingCurrency",
-    "PricingCurrencyContractedUnitPrice",
-    "PricingCurrencyEffectiveCost",
-    "PricingCurrencyListUnitPrice",
-    "PricingQuantity",
-    "PricingUnit",
-    "ProviderName",
-    "PublisherName",
-    "RegionId",
-    "RegionName",
-    "ResourceId",
-    "ResourceName",
-    "ResourceType",
-    "ServiceCategory",
-    "ServiceName",
-    "ServiceSubcategory",
-    "SkuId",
-    "SkuMeter",
-    "SkuPriceDetails",
-    "SkuPriceId",
-    "SubAccountId",
-    "SubAccountName",
-    "SubAccountType",
-    "Tags",
-)
-_COLUMNS_1_3 = (
-    "AllocatedMethodDetails",
-    "AllocatedMethodId",
-    "AllocatedResourceId",
-    "AllocatedResourceName",
-    "AllocatedTags",
-    "ContractApplied",
-    "HostProviderName",
-    "ServiceProviderName",
-)
-_COLUMN_LETTERS = {letters(name) for name in (*COLUMNS_1_2, *_COLUMNS_1_3)}
 
 FORMATS.register("focus", Focus())
