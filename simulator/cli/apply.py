@@ -67,6 +67,7 @@ def _check(cluster: Any, wanted: Any, as_json: bool) -> None:
 
 def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict[str, Any]) -> None:
     from models.errors import ApplyError
+    from simulator.cli._bar import progress_bar
     from simulator.export.apply_history import check_shown, remember, stored_set
     from simulator.export.apply_plan import Choices, plan_apply
     from simulator.export.apply_run import RunOptions, run_plan
@@ -74,7 +75,8 @@ def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict
     if options["rollback"]:
         wanted = stored_set(cluster, wanted, options["rollback"])
     choices = Choices(options["take"], options["shrink"], options["delete_node_groups"], prune=options["prune"])
-    plan = plan_apply(cluster, wanted, choices)
+    with progress_bar() as progress:
+        plan = plan_apply(cluster, wanted, choices, progress)
     if not as_json:
         _print_plan(plan)
     if plan.refused or not options["yes"]:
@@ -88,7 +90,8 @@ def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict
     check_shown(folder, plan, choices)
     run = RunOptions(keep_going=options["keep_going"], wait=options["wait"], wait_s=options["wait_timeout"])
     try:
-        report = run_plan(cluster, wanted, plan, run)
+        with progress_bar() as progress:
+            report = run_plan(cluster, wanted, plan, run, progress)
     except ApplyError as error:
         if as_json and error.report is not None:
             print_json(error.report.as_json())  # type: ignore[attr-defined]

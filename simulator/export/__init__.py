@@ -19,12 +19,17 @@ MODES = ("karpenter", "cluster-autoscaler")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One export target: in which burst modes it may appear, whether it is emitted unasked, and how."""
+    """One export target: in which burst modes it may appear, whether it is emitted unasked, and how.
+
+    `instead_of_cluster_api` names zone kinds whose groups this target makes itself: when it is asked for, the Cluster API
+    target leaves those kinds out, because two owners of one group would both build it.
+    """
 
     title: str
     modes: tuple[str, ...]
     emit: Callable[[BuildPlan], tuple[Manifest, ...]]
     by_default: bool = True
+    instead_of_cluster_api: tuple[str, ...] = ()
 
 
 TARGETS: Registry[Target] = Registry("export target", __name__)

@@ -80,7 +80,7 @@ def export_bundle(plan: BuildPlan, targets: Sequence[str] = ()) -> ExportBundle:
     problems = check_plan(chosen)
     if problems:
         raise InputError(problems)
-    emitted = [manifest for name in names for manifest in TARGETS[name].emit(chosen)]
+    emitted = [manifest for name in names for manifest in TARGETS[name].emit(_share(chosen, name, names))]
     emitted += access.emit(chosen, [m for m in emitted if m.is_object])
     problems = check_manifests([m.document for m in emitted if m.is_object], chosen)
     if problems:
@@ -89,6 +89,14 @@ def export_bundle(plan: BuildPlan, targets: Sequence[str] = ()) -> ExportBundle:
     rendered = [ExportFile(m.path, m.kind, m.target, render(m, chosen.scenario, chosen.digest)) for m in manifests]
     files = tuple(sorted([*rendered, _index(chosen, rendered)], key=lambda f: f.path))
     return ExportBundle(chosen, manifests, files, warnings_of(chosen, plan.burst_mode))
+
+
+def _share(plan: BuildPlan, name: str, names: Sequence[str]) -> BuildPlan:
+    """The plan as a target sees it: Cluster API leaves out the kinds that another target of this export makes."""
+    taken = {kind for other in names for kind in TARGETS[other].instead_of_cluster_api}
+    if name != "cluster_api" or not taken:
+        return plan
+    return plan.model_copy(update={"pools": tuple(pool for pool in plan.pools if pool.kind not in taken)})
 
 
 def write_bundle(bundle: ExportBundle, folder: Path) -> None:

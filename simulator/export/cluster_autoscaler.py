@@ -38,9 +38,10 @@ def emit(plan: BuildPlan) -> tuple[Manifest, ...]:
 
 
 def group_patterns(plan: BuildPlan, pool: PoolPlan) -> list[str]:
-    """RE2 patterns that match the pool's group id: Kind/namespace/name, or the ASG that EKS makes for a node group."""
+    """RE2 patterns that match the pool's group id: Kind/namespace/name, the ASG of an EKS group, or a Magnum group's name."""
     if pool.private:
-        return [f"^MachineDeployment/{plan.namespace}/{pool.name}$"]
+        magnum = [f"^{pool.name}-[0-9a-f]{{8}}$"] if pool.kind in ("openstack_vm", "ironic") else []
+        return [f"^MachineDeployment/{plan.namespace}/{pool.name}$", *magnum]
     return [f"^eks-{pool.name}-{_UUID}$", f"^MachinePool/{plan.namespace}/{pool.name}$"]
 
 

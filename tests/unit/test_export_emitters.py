@@ -173,6 +173,16 @@ def test_bare_metal_lists_load_balancer_changes_and_openstack_does_not() -> None
     assert records("ironic") == ["records/purchase-list.json"]
 
 
+def test_magnum_takes_openstack_pools_out_of_cluster_api() -> None:
+    of = plan(*GROWING, burst_mode="cluster-autoscaler")
+    bundle = export_bundle(of, ("cluster_api", "magnum", "cluster_autoscaler"))
+    assert [m.document["metadata"]["name"] for m in bundle.manifests if m.kind == "MachineDeployment"] == ["prod-bm"]
+    (calls,) = [m.document for m in bundle.manifests if m.kind == "ApiCalls"]
+    assert calls["when_absent"][0]["body"]["max_node_count"] == 40
+    assert [call["method"] for call in calls["when_present"]] == ["PATCH", "POST", "PATCH"]  # widen, resize, narrow
+    assert priority_of(priorities(of), "dev-vm-3fa85f64") == 20
+
+
 def test_same_plan_same_bytes_and_a_smaller_export_removes_its_old_files(tmp_path: Path) -> None:
     write_bundle(export_bundle(plan()), tmp_path)
     first = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
