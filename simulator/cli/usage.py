@@ -40,6 +40,7 @@ class Instant(click.ParamType[datetime]):
 @click.command()
 @click.option("--prometheus", metavar="URL", help="Prometheus, Thanos or Mimir; the URL where /api/v1 begins.")
 @click.option("--file", "files", type=click.Path(path_type=Path), multiple=True, help="A usage file of any known kind; may be repeated.")
+@click.option("--cloudwatch", metavar="REGION", help="CloudWatch: Container Insights and EC2, with the usual AWS credentials.")
 @click.option("--inventory", type=click.Path(path_type=Path), help="Servers that are already there: YAML or CSV.")
 @click.option("--openstack", metavar="CLOUD", help="Nova and Ironic inventory of a cloud of clouds.yaml (extra openstack).")
 @click.option("--from", "start", type=Instant(), help="First hour, UTC.  [default: 30 days before --to]")
@@ -74,15 +75,17 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
     from simulator.cli._bar import progress_bar
     from simulator.ingest.usage_store import open_usage
 
-    sources = (prometheus, files, options["inventory"], options["openstack"])
+    sources = (prometheus, files, options["cloudwatch"], options["inventory"], options["openstack"])
     if sum(bool(source) for source in sources) != 1:
-        raise click.UsageError("give one of --prometheus URL, --file PATH, --inventory PATH and --openstack CLOUD")
+        raise click.UsageError("give one of --prometheus, --file, --cloudwatch, --inventory and --openstack")
     if options["inventory"] or options["openstack"]:
         _inventory(options, as_json)
         return
     select = _matchers(options["select"])
     with progress_bar() as progress, open_usage(options["store"]) as connection:
-        if prometheus is None:
+        if options["cloudwatch"]:
+            imported = _from_cloudwatch(connection, options, progress)
+        elif prometheus is None:
             from simulator.ingest.usage_file import import_files
             from simulator.ingest.usage_files import FileOptions
 
@@ -165,6 +168,20 @@ def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options
     )
     with Server(access) as server:
         return import_prometheus(connection, server, request, progress)
+
+
+def _from_cloudwatch(connection: Any, options: dict[str, Any], progress: Any) -> Imported:
+    import boto3
+
+    from simulator.ingest.cloudwatch import import_cloudwatch
+
+    client = boto3.client("cloudwatch", region_name=options["cloudwatch"])
+    try:
+        return import_cloudwatch(
+            connection, client, start=options["start"], end=options["end"], cluster=options["cluster"], progress=progress
+        )
+    finally:
+        client.close()
 
 
 def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:
