@@ -1,0 +1,98 @@
+"""`burstline compare` and `burstline finance` as a person and as a script run them."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from simulator.cli import group
+
+
+@pytest.fixture(scope="module")
+def run():
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(group, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def finance_json(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finance")
+    result = run("finance", "half-private-40", "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout), out
+
+
+def test_compare_prints_the_placement_columns_with_their_measures(run):
+    result = run("compare", "half-private-40", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["columns"] == ["Bare metal", "OpenStack VM", "Ironic", "AWS"]
+    rows = {row["measure"]: row for row in document["rows"]}
+    assert {"servers", "capex_usd", "opex_usd_per_year", "scale_out_p95_s", "utilisation_share"} <= set(rows)
+    assert rows["servers"]["values"] == [45, 54, 50, 0]  # 40 + 3 masters + 2 proxies on metal
+    assert rows["capex_usd"]["values"][0] == 612_800
+    assert all(len(row["values"]) == 4 and row["unit"] for row in document["rows"])
+
+
+def test_compare_puts_named_scenarios_side_by_side(run):
+    result = run("compare", "half-private-40", "half-private-40", "--json")
+    document = json.loads(result.stdout)
+    assert len(document["columns"]) == 8
+    assert document["columns"][0] == "half-private-40: Bare metal"
+
+
+def test_compare_prints_a_table_and_the_unverified_values(run):
+    result = run("compare", "half-private-40")
+    assert result.exit_code == 0
+    assert "OpenStack VM" in result.stdout
+    assert "cheapest private placement" in result.stdout
+    assert "unverified values used" in result.stdout
+
+
+def test_finance_gives_the_promised_keys_and_writes_both_files(finance_json):
+    document, out = finance_json
+    promised = {"ledger_rows", "opponents", "npv_usd", "irr", "payback_months", "breakeven_nodes", "breakeven_share"}
+    assert promised <= set(document)
+    assert document["nodes"] == {"prod-bm": 55}
+    assert (out / "workbook.xlsx").stat().st_size > 10_000
+    with (out / "focus.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == document["ledger_rows"]
+    assert float(document["opponents"]["hybrid"]) == pytest.approx(sum(float(row["BilledCost"]) for row in rows), abs=0.05)
+
+
+def test_finance_in_won_renames_the_money_keys(run, finance_json):
+    document = json.loads(run("finance", "half-private-40", "--currency", "KRW", "--json").stdout)
+    assert document["currency"] == "KRW"
+    assert document["npv_krw"] == pytest.approx(finance_json[0]["npv_usd"] * 1350, rel=1e-12)
+    assert "npv_usd" not in document
+
+
+def test_finance_prints_what_a_person_reads(run):
+    result = run("finance", "half-private-40", "--override", "pinned")
+    assert result.exit_code == 0, result.output
+    assert "payback unknown (the plan builds nothing)" in result.stdout
+    assert "what moves the cost most" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "no such file"), ("{", "Invalid JSON"), ("{}", "Field required")],
+)
+def test_a_broken_plan_is_refused_with_its_place(run, tmp_path, text, message):
+    path = tmp_path / "plan.json"
+    if text is not None:
+        path.write_text(text)
+    result = run("finance", "half-private-40", "--plan", str(path))
+    assert result.exit_code != 0
+    assert str(path) in str(result.exception)
+    assert message in str(result.exception)
+    assert type(result.exception).__name__ == "ScenarioError"
+
+
+def test_an_unknown_scenario_offers_near_names(run):
+    result = run("compare", "half-private-4")
+    assert "half-private-40" in str(result.exception)
