@@ -189,7 +189,10 @@ def refill(
     pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
     count, area, starts,
 ):  # fmt: skip
-    """Offer node `n` to the heads of the queues.until none fits: highest priority first, then longest in the queue."""
+    """Offer node `n` to the heads of the queues.until none fits: highest priority first, then longest in the queue.
+
+    A replica whose Deployment shrinks at this very instant leaves the queue instead.
+    """
     shapes = shape_cpu.size
     pools = count.size // shapes - 1
     q = np.int64(pool_of[n])
@@ -206,6 +209,10 @@ def refill(
         if best < 0:
             return
         s = np.int64(shape[best])
+        if shape_flags[s] & FIXED_END and arrival[best] + duration[best] <= now:
+            placed[best] = UNSERVED if placed[best] == PENDING else WITHDRAWN
+            stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
+            continue
         stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
         start_late(best, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags)
         take(U8(n), s, 1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
