@@ -103,14 +103,16 @@ class Cluster:
 
     def _count(self, pod: Pod, row: int, sign: int) -> None:
         for name, amount in pod.requests.items():
-            self.requested.setdefault(name, self.zeros())[row] += sign * amount
+            if name not in self.requested:
+                self.requested[name] = self.zeros()
+            self.requested[name][row] += sign * amount
         for name, amount in pod.scored.items():
             self.scored[name][row] += sign * amount
         self.pod_count[row] += sign
 
     def _group(self, pod: Pod) -> PodGroup:
         space = self._groups.setdefault(pod.namespace, {})
-        key = (frozenset(pod.labels.items()), pod.terminating)
+        key = frozenset(pod.labels.items()), pod.terminating
         if key not in space:
             space[key] = PodGroup(pod.namespace, pod.labels, pod.terminating)
         return space[key]

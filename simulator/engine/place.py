@@ -18,6 +18,7 @@ from simulator.engine.objects_reader import OWNERS_THAT_SPREAD, Objects
 from simulator.engine.plugins import Settings
 from simulator.engine.preemption import preempt
 from simulator.engine.scheduler import Decision, decide, refusal_message
+from simulator.engine.scores_kernels import nodes_to_examine
 from simulator.progress import SILENT, Progress
 from simulator.streams import Streams
 
@@ -94,7 +95,8 @@ def place(
         progress.advance()
     if not options.follow:
         run.retry()
-    return Placement(tuple(run.answers[pod.key] for pod in queue), cluster, (*warnings, *_unmodelled(both, queue)))
+    answers = tuple(run.answers[pod.key] for pod in queue)
+    return Placement(answers, cluster, (*warnings, *_unmodelled(both, queue), *_limits(answers, cluster, options)))
 
 
 def _merged(snapshot: Objects, incoming: Objects) -> Objects:
@@ -156,9 +158,7 @@ class _Run:
         """Try refused pods again while any other pod was placed after their last attempt."""
         while True:
             stale = [
-                key
-                for key, answer in self.answers.items()
-                if answer.node is None and answer.asked and self._tried_at[key] < self._placed
+                key for key, answer in self.answers.items() if answer.node is None and answer.asked and self._tried_at[key] < self._placed
             ]
             if not stale:
                 return
@@ -202,6 +202,17 @@ class _Run:
         row = self.cluster.rows[decision.pod.node]
         reasons = decision.verdict.reasons(row)
         return f"put on {decision.pod.node} as told, which refuses it: {', '.join(reasons)}" if reasons else ""
+
+
+def _limits(answers: Sequence[PlacedPod], cluster: Cluster, options: PlaceOptions) -> list[str]:
+    """Where the real scheduler may do otherwise with these very inputs."""
+    found = []
+    most, scored = nodes_to_examine(len(cluster)), max((answer.decision.rows.size for answer in answers if answer.decision), default=0)
+    if options.percentage == 100 and scored > most:
+        found.append(f"all {scored} feasible nodes are scored; the real default stops at {most} (--percentage 0)")
+    if any(answer.preempted for answer in answers):
+        found.append("pods that leave by preemption leave at once and are not created again")
+    return found
 
 
 def _unmodelled(objects: Objects, queue: Sequence[Pod]) -> list[str]:

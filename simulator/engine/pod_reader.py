@@ -42,7 +42,9 @@ def read_pod(document: Fields, priorities: Mapping[str, int]) -> Pod:
     overhead = spec.amounts("overhead")
     pod_level = spec.sub("resources").amounts("requests")
     owner = next((ref for ref in metadata.each("ownerReferences") if ref.flag("controller")), None)
-    unmodelled = [*_unmodelled(spec)]
+    unmodelled = _unmodelled(spec)
+    if "nominatedNodeName" in status:
+        unmodelled.append(f"nominated to {status.text('nominatedNodeName')}: the nomination is not kept")
     return Pod(
         name=metadata.text("name"),
         namespace=namespace,

@@ -17,7 +17,7 @@ import numpy as np
 from simulator.engine.cluster_state import Cluster
 from simulator.engine.objects import Pod
 from simulator.engine.objects_reader import Budget
-from simulator.engine.plugins import Cycle, Settings
+from simulator.engine.plugins import ORDER, Cycle, Settings
 from simulator.engine.plugins.inter_pod_affinity import means
 from simulator.engine.scheduler import Verdict, filter_nodes, fit_message
 
@@ -27,6 +27,8 @@ NEVER = "preemption: not eligible due to preemptionPolicy=Never."
 CLAIMS = "no new claims to deallocate, "
 MIN_CANDIDATES, CANDIDATES_PERCENT = 100, 10
 PRIORITY_SHIFT = 2**31
+LOCAL = ("NodePorts", "NodeResourcesFit")
+"""Filters that the pods of one node alone can change."""
 LAST_START = "9999"
 
 
@@ -81,10 +83,11 @@ class _Trial:
     row: int
     pod: Pod
     settings: Settings
+    plugins: tuple[str, ...] = ORDER
 
     def reasons(self) -> tuple[str, ...]:
         """Why the node refuses the pod now; empty when it takes it."""
-        return filter_nodes(Cycle(self.cluster, self.pod, self.settings)).reasons(self.row)
+        return filter_nodes(Cycle(self.cluster, self.pod, self.settings), self.plugins).reasons(self.row)
 
 
 def _dry_run(cluster: Cluster, pod: Pod, settings: Settings) -> Callable[[int], _Trial]:
@@ -99,7 +102,7 @@ def _dry_run(cluster: Cluster, pod: Pod, settings: Settings) -> Callable[[int], 
         alone = Cluster([cluster.nodes[row]])
         for other in cluster.pods[row].values():
             alone.add(other, 0)
-        return _Trial(alone, 0, pod, settings)
+        return _Trial(alone, 0, pod, settings, LOCAL)
 
     return on_whole if looks_far else on_node
 

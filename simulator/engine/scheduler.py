@@ -8,7 +8,7 @@ nodes and weighted. Source: kubernetes/kubernetes pkg/scheduler at v1.36.3.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,13 +66,16 @@ class Decision:
         return chosen
 
 
-def filter_nodes(cycle: Cycle) -> Verdict:
-    """Narrow the nodes, then run the filters in profile order; a node that one has refused is not asked by the next."""
+def filter_nodes(cycle: Cycle, names: Sequence[str] = ORDER) -> Verdict:
+    """Narrow the nodes, then run the filters in profile order; a node that one has refused is not asked by the next.
+
+    `names` leaves out plug-ins whose answer is known.
+    """
     nodes = len(cycle.cluster)
     feasible, resolvable = np.ones(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)
     spellings: dict[tuple[str, ...], int] = {(): 0}
     code = np.zeros(nodes, dtype=np.int64)
-    plugins = [PLUGINS[name] for name in ORDER]
+    plugins = [PLUGINS[name] for name in names]
     for check in (*(plugin.narrow for plugin in plugins), *(plugin.filter for plugin in plugins)):
         if check is None or not feasible.any():
             continue

@@ -247,9 +247,10 @@ def test_what_is_not_modelled_is_named() -> None:
         volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}],
         resourceClaims=[{"name": "gpu"}],
     )
+    claims["status"] = {"nominatedNodeName": "a"}
     lost = pod_document("lost", nodeName="gone")
     text = "\n".join(run(node_document("a"), claims, lost, {"kind": "ConfigMap", "metadata": {"name": "c"}}).warnings)
-    for part in ("volume data (persistentVolumeClaim)", "resourceClaim gpu", "node gone", "1 ConfigMap"):
+    for part in ("volume data (persistentVolumeClaim)", "resourceClaim gpu", "nominated to a", "node gone", "1 ConfigMap"):
         assert part in text
 
 
@@ -259,6 +260,11 @@ def test_sampling_scores_only_as_many_feasible_nodes_as_the_real_default() -> No
     placement = run(*nodes, pod_document("p"), pod_document("q"), percentage=0)
     assert sorted(answer(placement, "p")["scores"]) == [f"n{i:03d}" for i in range(120)]
     assert sorted(answer(placement, "q")["scores"]) == [f"n{i:03d}" for i in range(120, 240)]
+
+
+def test_scoring_every_node_of_a_large_cluster_is_named_as_more_than_the_real_default() -> None:
+    warnings = run(*(node_document(f"n{i}") for i in range(250)), pod_document("p")).warnings
+    assert "all 250 feasible nodes are scored; the real default stops at 120 (--percentage 0)" in warnings
 
 
 def test_random_ties_follow_the_seed() -> None:
