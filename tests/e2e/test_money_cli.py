@@ -52,6 +52,15 @@ def test_compare_prints_a_table_and_the_unverified_values(run):
     assert "unverified values used" in result.stdout
 
 
+@pytest.mark.parametrize(("override", "winner"), [(None, "Bare metal"), ("many-small", "OpenStack VM"), ("many-large", "Ironic")])
+def test_documented_scenario_flips_the_ranking_of_placements(run, override, winner):
+    result = run("compare", "placement", *(["--override", override] if override else []), "--json")
+    document = json.loads(result.stdout)
+    assert document["cheapest"] == [f"placement: {winner}"]
+    cost = next(row["values"] for row in document["rows"] if row["measure"] == "cost_usd_per_year")[:3]
+    assert document["columns"][cost.index(min(cost))] == winner
+
+
 def test_finance_gives_the_promised_keys_and_writes_both_files(finance_json):
     document, out = finance_json
     promised = {"ledger_rows", "opponents", "npv_usd", "irr", "payback_months", "breakeven_nodes", "breakeven_share"}
