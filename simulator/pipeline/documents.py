@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,12 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from models.outcome import RunResult
-from models.units import MONTHS_PER_YEAR, money_short, money_text
+from models.units import MONTHS_PER_YEAR
 from models.unknown import Unknown
 from simulator import charts
 from simulator.export.report import Section, Table, Tile, render
 from simulator.finance.opponents import AS_BILLED, BEST, HYBRID, PRIVATE
+from simulator.pipeline.currency import Currency
 from simulator.pipeline.planning import Planned
 from simulator.record import plain
 from simulator.wording import Language, words
@@ -24,26 +24,9 @@ HOURS_PER_WEEK = 168
 OPPONENTS = (AS_BILLED, BEST, PRIVATE, HYBRID)
 
 
-@dataclass(frozen=True, slots=True)
-class Currency:
-    """`rate` units of `code` for one USD, as the scenario's dated parameter says."""
-
-    code: str
-    rate: float
-
-    def text(self, usd: float) -> str:
-        """Money for people, whole units."""
-        return money_text(usd * self.rate, self.code, decimals=0)
-
-    def short(self, usd: float) -> str:
-        """Money for a headline."""
-        return money_short(usd * self.rate, self.code)
-
-
 def currency_of(planned: Planned) -> Currency:
     """The currency that the scenario asks for."""
-    code = planned.scenario.money.currency
-    return Currency(code, 1.0 if code == "USD" else planned.case.parameters["krw_per_usd"])
+    return Currency.of(planned.case)
 
 
 def in_currency(document: Any, currency: Currency) -> Any:

@@ -12,6 +12,7 @@ from models.fleet import Fleet, NodePool
 from models.outcome import Outcome, wait_percentiles
 from models.parameter import Parameter
 from models.plan import BuildPlan, Limit, PoolPlan, Verification
+from models.reason import Reason
 from models.scenario import Scenario
 from models.statement import Comparison
 from models.units import ceil_int
@@ -24,11 +25,13 @@ from simulator.engine.replicate import simulate
 from simulator.engine.run import pinned_holds
 from simulator.finance.comparison import compare_opponents, money
 from simulator.finance.report import FinanceReport, finance_report
+from simulator.pipeline.currency import Currency
 from simulator.pipeline.inputs import Inputs, load_inputs
 from simulator.planner.advice import Advice
 from simulator.planner.recommend import nodes_by_zone, recommend
 from simulator.planner.steps import DAYS_PER_YEAR, lead_days
 from simulator.progress import SILENT, Progress
+from simulator.sentences import sentence
 
 BURST_MARGIN = 1.1
 
@@ -144,7 +147,8 @@ def verify(case: Case, outcome: Outcome, pinned: PinnedHalf, at_measured: int) -
 
 def document(case: Case, advice: Advice, fleet: Fleet, outcome: Outcome, comparison: Comparison, verification: Verification) -> BuildPlan:
     """The sealed `plan.json`."""
-    scenario = case.scenario
+    scenario, currency = case.scenario, Currency.of(case)
+    reasons = (*advice.reasons, *_checked(case, verification, advice))
     return BuildPlan(
         scenario=scenario.scenario,
         as_of=scenario.as_of,
@@ -163,23 +167,22 @@ def document(case: Case, advice: Advice, fleet: Fleet, outcome: Outcome, compari
         namespace=scenario.export.namespace,
         cluster=scenario.export.cluster,
         site=scenario.export.site.model_copy(update={"aws_region": scenario.aws.region}),
-        reasons=(*advice.reasons, *_checked(case, verification, advice)),
+        reasons=tuple(sentence(reason, scenario.language, currency.text) for reason in reasons),
         unverified=advice.unverified,
         seed=scenario.seed,
     ).sealed()
 
 
-def _checked(case: Case, verification: Verification, advice: Advice) -> tuple[str, ...]:
-    """Sentences about what the simulation found."""
-    half, v, slo = advice.readings.by_users_nodes or advice.readings.by_peak_nodes, verification, case.scenario.slo
+def _checked(case: Case, verification: Verification, advice: Advice) -> tuple[Reason, ...]:
+    """What the simulation found."""
+    rule, v, slo = advice.readings.by_users_nodes or advice.readings.by_peak_nodes, verification, case.scenario.slo
+    held = {"down": slo.nodes_down, "holds": v.pinned_holds_at, "fails": v.pinned_fails_at, "rule": rule}
+    packing = {"assumed": v.packing_assumed_share, "measured": v.packing_measured_share}
+    waits = {"runs": v.replications, "wait": v.burst_start_p95_s, "allowed": slo.burst_start_p95_s}
     return (
-        f"Simulated without burst and with {slo.nodes_down} nodes down, the private half holds at {v.pinned_holds_at} nodes and fails at "
-        f"{v.pinned_fails_at}; the rule says {half} because it assumes that pods fill {v.packing_assumed_share:.2f} of a node, while the "
-        f"simulation measures {v.packing_measured_share:.3f}.",
-        f"At the measured packing the same question gives {v.nodes_at_measured_packing} nodes.",
-        f"Over {v.replications} simulated replications pods that find room start at once; those that wait for a new node wait "
-        f"{v.burst_start_p95_s:.0f} s (p95, {slo.burst_start_p95_s:.0f} s allowed): the service level is "
-        f"{'met' if v.slo_met else 'missed'}.",
+        Reason("pinned_half", {**held, **packing}),
+        Reason("at_measured_packing", {"nodes": v.nodes_at_measured_packing}),
+        Reason("slo_met" if v.slo_met else "slo_missed", waits),
     )
 
 

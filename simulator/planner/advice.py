@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.plan import Limit, Readings, Recommendation, Step
+from models.reason import Reason
 from simulator.planner.readings import CostView
 from simulator.planner.screening import Screening
 
@@ -22,5 +23,5 @@ class Advice:
     working: int
     steps: tuple[Step, ...]
     limits: tuple[Limit, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     unverified: tuple[str, ...]

@@ -10,10 +10,12 @@ import pytest
 
 from models.errors import InfeasiblePlan, ScenarioError
 from models.plan import Readings
+from models.units import money_text
 from money_builders import company_demand_m, shipped_case, with_zone
 from simulator.planner.readings import least_cost_table, readings
 from simulator.planner.recommend import nodes_at_arrival, recommend
 from simulator.planner.screening import screen
+from simulator.sentences import sentence
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +96,12 @@ def test_private_first_wins_and_pinned_loses_against_discounted_aws():
     assert pinned.cost_usd_per_year[38] > pinned.cost_usd_per_year[0]  # 379,673 + 334,157 > 664,981
 
 
+def told(advice):
+    return [sentence(reason, "en", lambda usd: money_text(usd, "USD", decimals=0)) for reason in advice.reasons]
+
+
 def test_busy_sentence_names_the_nodes_on_both_sides_of_the_break_even(advice):
-    sentence = next(text for text in advice.reasons if text.startswith("Each of the first"))
+    sentence = next(text for text in told(advice) if text.startswith("Each of the first"))
     k, breakeven, last, next_node = re.findall(r"first (\d+) .*break-even ([\d.]+)%.*works in ([\d.]+)%, .*work in ([\d.]+)%", sentence)[0]
     s = advice.screening
     assert int(k) == s.optimum == 53
@@ -106,7 +112,7 @@ def test_busy_sentence_names_the_nodes_on_both_sides_of_the_break_even(advice):
 
 
 def test_reasons_print_the_other_readings_beside_the_answer(advice):
-    text = " ".join(advice.reasons)
+    text = " ".join(told(advice))
     assert "40 nodes carry 50% of the users" in text
     assert "26 serve 50% of the worker hours" in text
     assert "55, 40 and 23 nodes cost least" in text
@@ -118,7 +124,7 @@ def test_reasons_print_the_other_readings_beside_the_answer(advice):
 def test_hybrid_sentence_carries_the_saving(advice):
     s = advice.screening
     saving = s.cost_usd_per_year[0] - s.cost_usd_per_year[53]
-    assert any(f"USD {saving:,.0f} less than AWS alone" in text for text in advice.reasons)
+    assert any(f"USD {saving:,.0f} less than AWS alone" in text for text in told(advice))
 
 
 def test_order_is_placed_today_and_ready_after_the_lead_time(advice):
@@ -153,7 +159,7 @@ def test_a_limit_that_binds_is_named_and_priced(case):
     free = screen(case)
     assert limit.binding
     assert limit.shadow_price == pytest.approx(free.cost_usd_per_year[43] - free.cost_usd_per_year[44])
-    assert any("Limits that bind: zones.prod-bm.max_nodes" in text for text in found.reasons)
+    assert any("The limit zones.prod-bm.max_nodes binds" in text for text in told(found))
 
 
 def test_more_standing_nodes_than_the_zone_allows_contradict_each_other(case):
@@ -219,7 +225,7 @@ def test_two_zones_fill_in_merit_order(case):
 def test_unverified_parameters_are_listed_unless_the_scenario_sets_them(advice):
     assert "server_usd" in advice.unverified
     assert "residual_share" not in advice.unverified  # set by the scenario
-    assert any(f"{len(advice.unverified)} values are unverified" in text for text in advice.reasons)
+    assert any(f"{len(advice.unverified)} values are unverified" in text for text in told(advice))
 
 
 def test_short_form_agrees_with_the_recommendation(case, advice):
