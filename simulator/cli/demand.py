@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from models.scenario import Scenario
     from simulator.demand.forecast import Forecast
     from simulator.demand.report import DemandReport
+    from simulator.pipeline.inputs import Inputs
 
 
 @click.command()
@@ -27,19 +28,32 @@ def command(scenario: str, override: str | None, as_json: bool) -> None:
     Example:
       burstline demand half-private-40
     """
-    from simulator.catalog import case, load_scenario
+    from simulator.catalog import load_scenario
     from simulator.cli._bar import progress_bar
-    from simulator.demand.report import demand_report
     from simulator.pipeline.inputs import load_inputs
 
     chosen = load_scenario(scenario, override)
     with progress_bar() as progress:
         given = load_inputs(chosen, progress)
-    report = demand_report(case(chosen, given.demand), given.demand, given.usage)
+    report = _report(chosen, given)
     if as_json:
         print_json(_document(chosen, report))
     else:
         _show(chosen, report)
+
+
+def _report(scenario: Scenario, given: Inputs) -> DemandReport:
+    from simulator import catalog
+    from simulator.demand.report import demand_report
+    from simulator.demand.worker_hours import supply_of
+
+    case, supply = catalog.case(scenario, given.demand), None
+    if given.charges is not None and given.demand.source == "requests":
+        agents = {"daemonset_cpu_m": scenario.aws.daemonset_cpu_m, "daemonset_memory_mib": scenario.aws.daemonset_memory_mib}
+        known = set(catalog.instance_names()) & {series.instance_type for series in given.charges.series}
+        shapes = {name: catalog.instance(name, **agents) for name in sorted(known)}
+        supply = supply_of(given.charges, shapes, given.demand, case.packing)
+    return demand_report(case, given.demand, given.usage, supply)
 
 
 def _document(scenario: Scenario, report: DemandReport) -> dict[str, Any]:
@@ -57,6 +71,7 @@ def _document(scenario: Scenario, report: DemandReport) -> dict[str, Any]:
         "served_share": report.served_share,
         "worker_hours": _hours(report.workers),
         "worker_hours_left": {name: _hours(hours) for name, hours in report.left.items()},
+        "supply": report.supply,
         "right_sizing": report.right_sizes,
         "forecast": _forecast(report.forecast),
         "notes": report.notes,

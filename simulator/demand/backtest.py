@@ -16,6 +16,8 @@ from simulator.progress import SILENT, Progress
 
 PREMIUMS = (1.5, 2.0, 3.0, 4.0)
 HARM = 0.02
+LEAST_NO_HARM = 0.85
+TIE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,31 @@ def own_splits(hours: int) -> tuple[Split, ...]:
     ahead = min(26 * HOURS_PER_WEEK, hours // 4 // HOURS_PER_DAY * HOURS_PER_DAY)
     step = max(HOURS_PER_DAY, (hours // 2 - ahead) // 5 // HOURS_PER_DAY * HOURS_PER_DAY)
     return rolling(hours, first=hours - ahead - (hours // 2 - ahead) // step * step, step=step, ahead=ahead)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a back-test or benchmark: what was measured against which target; a rate of regret in per cent."""
+
+    name: str
+    measured: float
+    unit: str
+    target: float | None
+    passed: bool | None
+
+
+def rows(regrets: Regrets, most_regret: float) -> tuple[Row, ...]:
+    """Our median and p90, the share of cases without harm, and every simple rule's median.
+
+    A rule passes when ours is not worse than it by more than a tenth of a point.
+    """
+    ours, harmless = regrets.median(), regrets.no_harm()
+    found = [
+        Row(f"{OURS}, median regret", 100 * ours, "%", 100 * most_regret, ours <= most_regret),
+        Row(f"{OURS}, p90 regret", 100 * regrets.p90(), "%", None, None),
+        Row("cases within 2 points of the better newsvendor rule", harmless, "share", LEAST_NO_HARM, harmless >= LEAST_NO_HARM),
+    ]
+    for name in dict.fromkeys(case.strategy for case in regrets.cases if case.strategy != OURS):
+        median = regrets.median(name)
+        found.append(Row(f"{name}, median regret", 100 * median, "%", 100 * ours, median >= ours - TIE))
+    return tuple(found)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.case import Case, schedulable
 from models.demand import Demand
@@ -17,9 +18,10 @@ from simulator.demand.forecast import Forecast, forecast
 from simulator.demand.profile import HOURS_PER_WEEK, load_factor, weekly_mean
 from simulator.demand.readings import implied_premium, readings, share_served
 from simulator.demand.rightsizing import RightSize, right_size
-from simulator.demand.worker_hours import WorkerHours, worker_hours, worker_hours_left
+from simulator.demand.worker_hours import Supply, WorkerHours, worker_hours, worker_hours_left
 
 FEW_NODES = 20
+UNEXPLAINED_SHARE = 0.05
 DISPATCHES: tuple[Dispatch, ...] = ("pinned", "private_first")
 
 
@@ -42,12 +44,16 @@ class DemandReport:
     implied_premium: float | Unknown
     right_sizes: tuple[RightSize, ...]
     forecast: Forecast
-    week: np.ndarray
+    week: NDArray[np.float64]
+    supply: Supply | None
     notes: tuple[str, ...]
 
 
-def demand_report(case: Case, demand: Demand, usage: UsageHistory | None) -> DemandReport:
-    """Describe `demand` against the case's worker and its first zone's node; `usage` brings the right-sizing table."""
+def demand_report(case: Case, demand: Demand, usage: UsageHistory | None, supply: Supply | None = None) -> DemandReport:
+    """Describe `demand` against the case's worker and its first zone's node.
+
+    `usage` brings the right-sizing table, `supply` what the bill of the same hours supplied.
+    """
     private = case.zones[0].node
     wanted, packing, spare = case.scenario.demand, case.packing, case.zones[0].part.spare_nodes
     axis = demand.binding_axis(private)
@@ -75,8 +81,20 @@ def demand_report(case: Case, demand: Demand, usage: UsageHistory | None) -> Dem
         right_sizes=right_size(usage, **quantiles, memory_headroom=wanted.memory_headroom) if usage is not None else (),
         forecast=forecast(demand.total(axis), demand.horizon, wanted.forecast_weeks * HOURS_PER_WEEK),
         week=weekly_mean(demand.total(axis), demand.horizon),
-        notes=(*demand.notes, *_few_nodes(half)),
+        supply=supply,
+        notes=(*demand.notes, *_few_nodes(half), *_supply_notes(supply)),
     )
+
+
+def _supply_notes(supply: Supply | None) -> tuple[str, ...]:
+    if supply is None or not supply.hours:
+        return ()
+    found = []
+    if supply.short_hours:
+        found.append(f"{supply.short_hours} hours with less on the bill than pods asked for: the bill or the usage lacks something")
+    if supply.unexplained_cpu_h > UNEXPLAINED_SHARE * supply.supplied_cpu_h:
+        found.append(f"{supply.unexplained_cpu_h:,.0f} of {supply.supplied_cpu_h:,.0f} billed vCPU-hours are explained by no pod")
+    return tuple(found)
 
 
 def _few_nodes(half: Readings) -> tuple[str, ...]:

@@ -104,3 +104,44 @@ def _refuse_unmapped(charges: Charges, known: list[str]) -> None:
         raise BillingFormatError(
             Problem("bill", f"{share:.1%} of instance hours of unknown shape: {names}", "add the types to the catalog")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What the bill supplied against what pods asked for, over the hours that both cover; vCPU-hours.
+
+    `unexplained_cpu_h` is supply beyond what the requests need at the packing share: no pod explains it. `short_hours`
+    counts hours with less supply than requests: then the bill or the usage lacks something.
+    """
+
+    hours: int
+    supplied_cpu_h: float
+    requested_cpu_h: float
+    unexplained_cpu_h: float
+    short_hours: int
+
+    @property
+    def requested_share(self) -> float:
+        """Requests per supply."""
+        return self.requested_cpu_h / self.supplied_cpu_h if self.supplied_cpu_h > 0 else 0.0
+
+
+def supply_of(charges: Charges, shapes: Mapping[str, NodeShape], demand: Demand, packing_share: float) -> Supply:
+    """Compare schedulable CPU on the bill with the demand's CPU requests, hour by hour.
+
+    One worker of the largest size an hour is taken as explained: the last worker is seldom full.
+    """
+    size_m = np.array([shapes[s.instance_type].schedulable_cpu_m if s.instance_type in shapes else 0 for s in charges.series])
+    start, end = max(charges.horizon.start, demand.horizon.start), min(charges.horizon.end, demand.horizon.end)
+    hours = max(0, int((end - start).total_seconds() // 3600))
+    bill, asked = charges.horizon.index(start), demand.horizon.index(start)
+    supplied = (charges.worker_hours[bill : bill + hours] @ size_m) / 1000.0
+    requested = demand.total(CPU)[asked : asked + hours] / 1000.0
+    spare = float(size_m.max(initial=0)) / 1000.0
+    return Supply(
+        hours=hours,
+        supplied_cpu_h=float(supplied.sum()),
+        requested_cpu_h=float(requested.sum()),
+        unexplained_cpu_h=float(np.maximum(supplied - requested / packing_share - spare, 0.0).sum()),
+        short_hours=int(np.count_nonzero(supplied < requested * (1.0 - 1e-9))),
+    )

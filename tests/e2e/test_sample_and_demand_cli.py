@@ -94,3 +94,24 @@ def test_an_unknown_scenario_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, 
     assert stop.value.code == 2
     assert "did you mean half-private-40?" in captured.err
     assert captured.out == ""
+
+
+def test_backtest_needs_four_weeks(three_days: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["burstline", "backtest", str(three_days)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "3.0 days; give at least four weeks" in capsys.readouterr().err
+
+
+def test_backtest_rows_have_a_target_and_a_verdict(tmp_path: Path) -> None:
+    run("sample", "--out", str(tmp_path / "company"), "--days", "70")
+    scenario = tmp_path / "ten-weeks.yaml"
+    scenario.write_text(f"scenario: ten-weeks\ndata: {{usage: {tmp_path / 'company' / 'usage' / 'usage.parquet'}}}\n")
+    document = json.loads(run("backtest", str(scenario), "--json").stdout)
+    assert document["ahead_h"] == 17 * 24  # a quarter of 70 days, in whole days
+    assert all(row.keys() == {"name", "measured", "unit", "target", "passed"} for row in document["rows"])
+    ours = document["rows"][0]
+    assert ours["name"] == "ours, median regret"
+    assert ours["measured"] < 1.0  # a calendar without noise repeats itself
+    assert ours["passed"]
