@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
-from simpy.core import EventPriority
+from simpy.events import EventPriority
 
 Story = Generator[simpy.Event, Any, None]
 """What a simpy process yields."""

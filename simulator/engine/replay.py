@@ -7,6 +7,8 @@ The input has the keys of the recordings: `program`, `shapes` and `replicas_by_s
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +19,11 @@ from models.errors import InputError, Problem
 from models.units import MS_PER_S
 from simulator.engine.binpacking import Kinds
 from simulator.engine.cluster_autoscaler_flags import amounts, read_groups
+from simulator.engine.karpenter_input import preferences, read_karpenter
 from simulator.engine.objects import Pod
 from simulator.engine.polling import Story
 from simulator.engine.replay_cluster_autoscaler import ClusterAutoscaler
+from simulator.engine.replay_karpenter import Karpenter
 from simulator.engine.replay_world import Latencies, World
 from simulator.streams import Streams
 
@@ -51,6 +55,20 @@ class Replay:
     scale_ups: tuple[Mapping[str, Any], ...]
     scale_downs: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...] = ()
+    mean_usd_per_h: float | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the columns that count nodes."""
+        return self.columns[1:-2]
+
+    def node_seconds(self) -> dict[str, float]:
+        """Nodes times seconds by group."""
+        return {group: sum(row[at] for row in self.rows) * SAMPLE_MS / MS_PER_S for at, group in enumerate(self.groups, start=1)}
+
+    def nodes_at_end(self) -> dict[str, float]:
+        """Nodes of each group in the last sample."""
+        return dict(zip(self.groups, self.rows[-1][1:-2], strict=True))
 
     def document(self) -> dict[str, Any]:
         """The JSON keys that scripts rely on."""
@@ -59,12 +77,15 @@ class Replay:
             "scale_ups": self.scale_ups,
             "scale_downs": self.scale_downs,
             "warnings": self.warnings,
+            **({} if self.mean_usd_per_h is None else {"mean_usd_per_h": self.mean_usd_per_h}),
         }
 
 
 def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, event_driven: bool = True) -> Replay:
     """Run the autoscaler that the document describes against its curve."""
     curve = read_curve(document, place)
+    if "pools" in document:
+        return _karpenter(document, curve, seed, place)
     return _cluster_autoscaler(document, curve, seed, place, event_driven)
 
 
@@ -99,27 +120,53 @@ def demand(world: World, curve: Curve) -> Story:
         yield world.env.timeout(MS_PER_S)
 
 
-def watch(world: World, columns: Sequence[str], into: list[tuple[float, ...]]) -> Story:
-    """Write a sample every half second."""
+def watch(world: World, into: list[tuple[int, Counter[str], int, int]]) -> Story:
+    """Write (ms, nodes by group, pods bound, pods pending) every half second."""
     while True:
-        groups = [world.machines[row].group for row in world.present()]
-        into.append((world.now / MS_PER_S, *(groups.count(name) for name in columns), world.bound_pods(), len(world.waiting)))
+        groups = Counter(world.machines[row].group for row in world.present())
+        into.append((world.now, groups, world.bound_pods(), len(world.waiting)))
         yield world.env.timeout(SAMPLE_MS)
+
+
+def _run(world: World, curve: Curve, stories: Sequence[Story]) -> list[tuple[int, Counter[str], int, int]]:
+    seen: list[tuple[int, Counter[str], int, int]] = []
+    for story in (watch(world, seen), demand(world, curve), *stories):
+        world.env.process(story)
+    world.env.run(until=curve.seconds * MS_PER_S + 1)
+    return seen
+
+
+def _rows(seen: Sequence[tuple[int, Counter[str], int, int]], groups: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+    return tuple((at / MS_PER_S, *(nodes[name] for name in groups), bound, pending) for at, nodes, bound, pending in seen)
 
 
 def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, place: str, event_driven: bool) -> Replay:
     file = read_groups(document, place, ignore=NOTES)
-    env, streams = simpy.Environment(), Streams(seed)
-    world = World(env, Kinds.of(curve.pods), streams, LATENCIES)
+    streams = Streams(seed)
+    world = World(simpy.Environment(), Kinds.of(curve.pods), streams, LATENCIES)
     autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
+    seen = _run(world, curve, [autoscaler.run()])
     columns = tuple(group.name for group in file.groups)
-    rows: list[tuple[float, ...]] = []
-    for story in (watch(world, columns, rows), demand(world, curve), autoscaler.run()):
-        env.process(story)
-    env.run(until=curve.seconds * MS_PER_S + 1)
     ups = tuple({"second": _seconds(at), "plan": [list(plan.row())]} for at, plan in autoscaler.scale_ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in autoscaler.scale_downs)
-    return Replay(("second", *columns, "bound", "pending"), tuple(rows), ups, downs, file.warnings)
+    return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, file.warnings)
+
+
+def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str) -> Replay:
+    terms, odd = preferences(document.get("affinity"), place)
+    kinds = Kinds.of([dataclasses.replace(pod, preferred=terms) for pod in curve.pods])
+    file = read_karpenter(document, kinds, place, ignore=NOTES)
+    streams = Streams(seed)
+    world = World(simpy.Environment(), kinds, streams, LATENCIES)
+    karpenter = Karpenter(world, file, streams)
+    seen = _run(world, curve, [karpenter.provisioner(), karpenter.disruption()])
+    columns = tuple(dict.fromkeys(group for _, nodes, _, _ in seen for group in nodes))
+    prices = {world.machines[row].group: node.price_usd_per_h for row, node in karpenter.nodes.items()}
+    hourly = [sum(count * prices.get(group, 0.0) for group, count in nodes.items()) for _, nodes, _, _ in seen]
+    ups = tuple({"second": _seconds(at), "plan": [[group, before, after, None]]} for at, group, before, after in karpenter.log.ups)
+    downs = tuple({"second": _seconds(at), "node": name} for at, name in karpenter.log.downs)
+    names = ("second", *columns, "bound", "pending")
+    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd), sum(hourly) / len(hourly))
 
 
 def _seconds(milliseconds: int) -> float:

@@ -232,7 +232,7 @@ class ClusterAutoscaler:
         spare = {name: sizes[name] - leaving.count(name) - group.minimum for name, group in self.groups.items()}
         names = [machine.group for machine in world.machines]
         budget = Budget(down.deletions - busy, down.drains - draining)
-        empty = np.asarray(~world.rows.counts[:size].any(axis=1), dtype=np.bool_)
+        empty = world.rows.counts[:size].sum(axis=1) == 0
         gone, drained = due(memory.unneeded, _ms(down.unneeded_s), now, names, spare, empty, budget)
         for row in (*gone, *drained):
             self._start_deletion(row, drain=row in drained)
@@ -259,7 +259,7 @@ class ClusterAutoscaler:
             if world.rows.open[row] and (group := world.machines[row].group) in self.groups and sizes[group] > self.groups[group].minimum
         ]
         earlier = {row: at for at, row in enumerate(memory.unneeded)}
-        filled = world.rows.counts.any(axis=1)
+        filled = world.rows.counts.sum(axis=1) > 0
         return sorted(rows, key=lambda row: (bool(filled[row]), earlier.get(row, len(rows)), world.machines[row].key))
 
     def _cooling(self, now: int) -> bool:

@@ -1,30 +1,26 @@
-"""A small cluster in motion for replays: nodes that boot and leave, ReplicaSets that follow a curve, a scheduler with back-off.
+"""A small cluster in motion for replays: nodes that boot and leave, ReplicaSets that follow a curve, a scheduler.
 
 Time is integer milliseconds of a simpy clock. The scheduler scores as kube-scheduler's default profile does and draws
-among the best nodes; a pod that finds no node waits 1 s, 2 s, ... 10 s before it is looked at again, and only after
-something changed (pkg/scheduler/backend/queue). Latencies of the control plane are those of the recordings.
+among the best nodes; a pod that finds no node is looked at again when something changed, without waiting for its
+back-off while no other pod is queued (SchedulerPopFromBackoffQ, on since 1.33). Latencies are those of the recordings.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from models.units import MS_PER_S
 from simulator.engine.binpacking import Kinds
 from simulator.engine.objects import CPU, MEMORY, Node, Pod
 from simulator.engine.polling import Story
 from simulator.engine.replay_kernels import node_scores
 from simulator.engine.replica_sets import Candidate, victims
 from simulator.streams import Streams
-
-BACKOFF_MS = MS_PER_S
-BACKOFF_MAX_MS = 10 * MS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class Latencies:
     each_pod: int = 5
     recreate: int = 60
     bind: int = 9
-    refuse: int = 28
+    refuse: int = 12
     node_each: int = 35
     node_ready: int = 600
     loop: int = 50
@@ -60,7 +56,6 @@ class RunningPod:
     node: int = -1
     bound_ms: int = 0
     attempts: int = 0
-    retry_ms: int = 0
     queued: bool = False
     gone: bool = False
 
@@ -132,17 +127,16 @@ class World:
         self.waiting: list[RunningPod] = []
         self.on_unschedulable: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
+        self.on_pod: Callable[[int], None] = lambda row: None
         self._chance = streams("replay-cluster")
         self._ties = streams("replay-scheduler-ties")
         self._timing = streams("replay-latencies")
-        self._tick_ms = int(self._timing.integers(MS_PER_S))
         self._pace = 1.0 - latencies.pace + 2.0 * latencies.pace * float(self._timing.random())
         self._active: deque[RunningPod] = deque()
         self._arrival = env.event()
         self._moves = 0
         env.process(self._schedule())
         self._zones: dict[str, int] = {}
-        self._retry_at = -1
 
     @property
     def now(self) -> int:
@@ -275,25 +269,9 @@ class World:
     # -- scheduler
 
     def wake(self) -> None:
-        """Something changed: refused pods are looked at again, now or when their back-off ends."""
+        """Something changed: pods that were refused are looked at again."""
         self._moves += 1
-        refused = [pod for pod in self.waiting if pod.attempts and not pod.queued]
-        self._queue([pod for pod in refused if pod.retry_ms <= self.now])
-        self._retry_later(pod for pod in refused if pod.retry_ms > self.now)
-
-    def _retry_later(self, pods: Iterable[RunningPod]) -> None:
-        first = min((pod.retry_ms for pod in pods), default=None)
-        if first is not None:
-            first += (self._tick_ms - first) % MS_PER_S
-            if self._retry_at <= self.now or first < self._retry_at:
-                self._retry_at = first
-                self.env.process(self._retry(first))
-
-    def _retry(self, at_ms: int) -> Story:
-        """The back-off queue is flushed, once a second."""
-        yield self.env.timeout(at_ms - self.now)
-        if self._retry_at == at_ms:
-            self.wake()
+        self._queue([pod for pod in self.waiting if pod.attempts and not pod.queued])
 
     def _queue(self, pods: list[RunningPod]) -> None:
         for pod in pods:
@@ -311,15 +289,14 @@ class World:
             pod = self._active.popleft()
             if pod.gone:
                 continue
-            pod.queued, moves = False, self._moves
+            moves = self._moves
             if self._place(pod):
                 yield self.env.timeout(self.jitter(self.latencies.bind))
                 continue
             yield self.env.timeout(self.jitter(self.latencies.refuse))
-            pod.attempts += 1
-            pod.retry_ms = self.now + min(BACKOFF_MS << min(pod.attempts - 1, 4), BACKOFF_MAX_MS)
+            pod.attempts, pod.queued = pod.attempts + 1, False
             if not pod.gone:
-                self._retry_later([pod] if moves != self._moves else [])
+                self._queue([pod] if moves != self._moves else [])
                 self._note()
                 self.on_unschedulable()
 
@@ -347,6 +324,7 @@ class World:
         self.rows.used[pod.node] += sign * self.kinds.requests[pod.kind]
         self.rows.scored[pod.node] += sign * self.scored_requests[pod.kind]
         self.rows.counts[pod.node, pod.kind] += sign
+        self.on_pod(pod.node)
 
     def _note(self) -> None:
         self.on_change()
