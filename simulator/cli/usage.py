@@ -57,7 +57,7 @@ class Instant(click.ParamType[datetime]):
 @click.option("--tenant", help="Tenant, sent as X-Scope-OrgID (Mimir, Cortex, Thanos receive).")
 @click.option("--timeout", default="60s", show_default=True, help="Longest wait for one answer.")
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Requests at a time.")
-@click.option("--samples-per-page", default=1_000_000, show_default=True, type=click.IntRange(1), help="Most samples in one answer.")
+@click.option("--samples-per-page", default=250_000, show_default=True, type=click.IntRange(1), help="Most samples in one answer.")
 @click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="Store to keep the rows in; without it nothing is kept.")
 @json_option
 def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **options: Any) -> None:

@@ -31,7 +31,7 @@ from simulator.ingest.workload_names import Owners
 from simulator.progress import SILENT, Progress
 
 MAX_POINTS = 11_000  # web/api/v1/api.go: "exceeded maximum resolution of 11,000 points per timeseries"
-SAMPLES_PER_PAGE = 1_000_000
+SAMPLES_PER_PAGE = 250_000
 DEFAULT_STEP_S = 300
 DEFAULT_DAYS = 30
 SCRAPES_PER_RATE = 4  # a rate needs two samples; four intervals survive one missed scrape
@@ -199,7 +199,7 @@ def _read_all(task: _Task, pages: list[_Page]) -> Iterator[_Read]:
         try:
             for page in pages:
                 waiting.append(pool.submit(_read, task, page))
-                if len(waiting) > task.request.workers:
+                if len(waiting) >= task.request.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
