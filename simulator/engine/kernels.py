@@ -189,7 +189,7 @@ def refill(
     pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
     count, area, starts,
 ):  # fmt: skip
-    """Offer node `n` to the heads of the queues.until none fits: highest priority first, then longest in the queue.
+    """Offer node `n` to the heads of the queues until none fits: highest priority first, then longest in the queue.
 
     A replica whose Deployment shrinks at this very instant leaves the queue instead.
     """
