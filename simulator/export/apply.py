@@ -22,6 +22,7 @@ from typing import Any
 from models.errors import ApplyError, InputError, Problem
 from simulator.export.apply_report import Conflict
 from simulator.export.checks import where
+from simulator.export.kubeconfig import choose_context, kubeconfigs
 
 CONNECT_S, READ_S = 5.0, 30.0
 BUSY_RETRIES, BUSY_PAUSE_S = 5, 1.0
@@ -268,13 +269,13 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
     """The cluster of a kubeconfig context, or the one this process runs in. Several contexts and none named: refused."""
     from kubernetes import client, config
 
-    paths = _kubeconfigs(kubeconfig)
+    paths = kubeconfigs(kubeconfig)
     settings = client.Configuration()
     if not any(path.exists() for path in paths) and "KUBERNETES_SERVICE_HOST" in os.environ and context is None:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         name = "in-cluster"
     else:
-        name = _choose_context(paths, context)
+        name = choose_context(paths, context)
         joined = os.pathsep.join(str(path) for path in paths if path.exists())
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call]
@@ -284,44 +285,6 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
             raise InputError(Problem(f"{joined}: context {name}", str(error), "mend the kubeconfig")) from None
     settings.retries = 0  # a request is sent once; the next apply repeats what is missing
     return Cluster(client.ApiClient(settings), name)
-
-
-def _kubeconfigs(given: Path | None) -> list[Path]:
-    """The file that was named, those of $KUBECONFIG, or the usual one."""
-    if given is not None:
-        return [given]
-    listed = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return [Path(part).expanduser() for part in listed or ["~/.kube/config"]]
-
-
-def _choose_context(paths: list[Path], context: str | None) -> str:
-    place = os.pathsep.join(map(str, paths))
-    present = [path for path in paths if path.exists()]
-    if not present:
-        raise InputError(Problem(place, "no kubeconfig", "set KUBECONFIG, or write one with your cluster's tool"))
-    names = list(dict.fromkeys(name for path in present for name in _contexts(path)))
-    if context is not None:
-        if context not in names:
-            raise InputError(
-                Problem(f"{place}: --context", repr(context), f"one of {', '.join(names) or 'none: the file has no contexts'}")
-            )
-        return context
-    if len(names) != 1:
-        mend = f"choose one with --context: {', '.join(names)}" if names else "add a context"
-        raise InputError(Problem(place, f"{len(names)} contexts", mend))
-    return names[0]
-
-
-def _contexts(path: Path) -> list[str]:
-    import yaml
-
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return [str(entry["name"]) for entry in document.get("contexts") or []]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(str(path), f"a damaged kubeconfig ({type(error).__name__})", "write it again with your cluster's tool")
-        ) from None
 
 
 def describe(document: Mapping[str, Any]) -> str:
