@@ -1,7 +1,7 @@
 """Usage ingest: the byte parser against orjson in one run, and 10 M samples of a server in bounded memory.
 
 The server is a loopback one that writes what Prometheus writes (values of 16 to 17 digits, as rates have); the import runs
-in a process of its own, whose peak resident memory is measured.
+in a process of its own, whose peak resident memory is measured (VmHWM: getrusage would tell the parent's peak).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ measures:
   memory_usage_mib: {of: workload, metric: bench_memory_bytes}
 """
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 from datetime import datetime, timezone
 from simulator.ingest.prometheus import Request, import_prometheus
 from simulator.ingest.prometheus_http import Access, Server
@@ -48,7 +49,8 @@ before = time.perf_counter()
 with Server(Access(url)) as server, open_usage(store) as connection:
     done = import_prometheus(connection, server, Request(at[0], at[1], int(step), preset))
 seconds = time.perf_counter() - before
-print(json.dumps([done.samples, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(json.dumps([done.samples, seconds, int(peak.split()[1]) / 1024]))
 """
 
 
