@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.unknown import Unknown
 from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _hours(hours: Any) -> dict[str, Any]:
     }
 
 
-def _forecast(ahead: Forecast) -> dict[str, Any]:
+def _forecast(ahead: Forecast | Unknown) -> dict[str, Any]:
+    if isinstance(ahead, Unknown):
+        return {"unknown": ahead.reason}
     return {
         "from": ahead.horizon.start,
         "hours": ahead.horizon.hours,
@@ -113,7 +116,8 @@ def _show(scenario: Scenario, report: DemandReport) -> None:
     for table in (_totals(report), _readings(scenario, report), _workers(scenario, report), _right_sizing(report), _ahead(report)):
         if table.row_count:
             console.print(table)
-    for note in (*report.notes, *report.forecast.warnings):
+    warnings = (str(report.forecast),) if isinstance(report.forecast, Unknown) else report.forecast.warnings
+    for note in (*report.notes, *warnings):
         console.print(f"note: {note}")
 
 
@@ -164,9 +168,12 @@ def _right_sizing(report: DemandReport) -> Any:
 
 
 def _ahead(report: DemandReport) -> Any:
-    weeks = report.forecast.horizon.hours / 168
+    ahead = report.forecast
+    if isinstance(ahead, Unknown):
+        return _table("")
+    weeks = ahead.horizon.hours / 168
     table = _table(f"Capacity for the next {weeks:.0f} weeks", "AWS / private price", report.axis, "back-tested regret")
-    for premium, advice in report.forecast.advice.items():
+    for premium, advice in ahead.advice.items():
         regret = "not tested" if advice.regret is None else f"{advice.regret:.2%}"
         table.add_row(f"{premium:g}", f"{advice.capacity:,.0f}", regret)
     return table

@@ -16,10 +16,12 @@ from models.horizon import Horizon
 from simulator.demand.buckets import DAILY_FROM_H, HOURS_PER_DAY, Floats, buckets, without_outages
 from simulator.demand.combine import Advice, advise_many
 from simulator.demand.members import MEMBERS, Member, level_path
+from simulator.demand.resolution import refuse_daily
 
 PREMIUMS = (1.5, 2.0, 3.0, 4.0)
 SHARES = (0.05, 0.1, 0.5, 0.9, 0.95)
 MOST_REGRET = 0.10
+LEAST_H = 2 * HOURS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ def forecast(
 
     history : float64 [past.hours], NaN = missing. Raises `MetricsError` for daily data, or without two days of hours.
     """
-    _refuse(history)
+    problem = too_short(history)
+    if problem is not None:
+        raise MetricsError(problem)
+    refuse_daily(history, "history")
     cleaned = without_outages(history)
     source = buckets(cleaned)
     lost = int(np.isnan(cleaned).sum() - np.isnan(history).sum())
@@ -69,24 +74,12 @@ def forecast(
     )
 
 
-def is_daily(history: Floats) -> bool:
-    """Whether the values change once a day, always at the same hour, on at least half of the days: daily data by the hour.
-
-    >>> is_daily(np.repeat([1.0, 2.0, 3.0], 24)), is_daily(np.arange(72.0)), is_daily(np.ones(72))
-    (True, False, False)
-    """
-    step = np.diff(history)
-    changes = np.flatnonzero(~np.isnan(step) & (step != 0.0))
-    days = len(history) / HOURS_PER_DAY
-    return bool(changes.size >= max(2.0, days / 2)) and np.unique(changes % HOURS_PER_DAY).size == 1
-
-
-def _refuse(history: Floats) -> None:
+def too_short(history: Floats) -> Problem | None:
+    """What to tell when the history is under two days; None when a forecast can be made."""
     known = int(np.count_nonzero(~np.isnan(history)))
-    if known < 2 * HOURS_PER_DAY:
-        raise MetricsError(Problem("history", f"{known} hours of demand", "give at least two days, better a year"))
-    if is_daily(history):
-        raise MetricsError(Problem("history", "daily values", "give hourly data; a daily mean hides the peaks that nodes are built for"))
+    if known >= LEAST_H:
+        return None
+    return Problem("history", f"{known} hours of demand", "give at least two days, better a year")
 
 
 def _warnings(history: Floats, advice: Mapping[float, Advice], replaced: int, lost: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from models.units import ceil_int
 from models.usage import UsageHistory, WorkloadKey
 from models.workload import Workload
 from simulator.demand.classes import workload_class
+from simulator.demand.resolution import refuse_daily
 
 HOURS_PER_WEEK = 168
 MOST_MISSING_SHARE = 0.05
@@ -24,9 +25,10 @@ def demand_from_usage(history: UsageHistory) -> Demand:
     """Demand of a cluster: its pod requests by hour and workload.
 
     A missing hour takes the value of the same hour of the nearest week that has it. Raises `MetricsError` when a
-    workload misses more than 5 % of the hours, or when there is nothing to size.
+    workload misses more than 5 % of the hours, when the values are daily, or when there is nothing to size.
     """
     _refuse_empty(history)
+    refuse_daily(history.requests[:, :, history.axes.index(CPU)].sum(axis=1), history.source or "usage")
     requests, filled = _fill(history)
     pods, _ = _filled(history.pods)
     workloads = tuple(_workload(key, history.axes, pods[:, index], requests[:, index, :]) for index, key in enumerate(history.keys))

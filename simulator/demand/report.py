@@ -14,7 +14,7 @@ from models.dispatch import Dispatch
 from models.plan import Readings
 from models.unknown import Unknown
 from models.usage import UsageHistory
-from simulator.demand.forecast import Forecast, forecast
+from simulator.demand.forecast import Forecast, forecast, too_short
 from simulator.demand.profile import HOURS_PER_WEEK, load_factor, weekly_mean
 from simulator.demand.readings import implied_premium, readings, share_served
 from simulator.demand.rightsizing import RightSize, right_size
@@ -43,7 +43,7 @@ class DemandReport:
     served_share: float
     implied_premium: float | Unknown
     right_sizes: tuple[RightSize, ...]
-    forecast: Forecast
+    forecast: Forecast | Unknown
     week: NDArray[np.float64]
     supply: Supply | None
     notes: tuple[str, ...]
@@ -79,11 +79,16 @@ def demand_report(case: Case, demand: Demand, usage: UsageHistory | None, supply
         served_share=share_served(demand, private, nodes, packing),
         implied_premium=implied_premium(demand.total(axis), nodes * schedulable(private, axis) * packing),
         right_sizes=right_size(usage, **quantiles, memory_headroom=wanted.memory_headroom) if usage is not None else (),
-        forecast=forecast(demand.total(axis), demand.horizon, wanted.forecast_weeks * HOURS_PER_WEEK),
+        forecast=_forecast(demand, axis, wanted.forecast_weeks),
         week=weekly_mean(demand.total(axis), demand.horizon),
         supply=supply,
         notes=(*demand.notes, *_few_nodes(half), *_supply_notes(supply)),
     )
+
+
+def _forecast(demand: Demand, axis: str, weeks: int) -> Forecast | Unknown:
+    problem = too_short(demand.total(axis))
+    return Unknown(str(problem)) if problem else forecast(demand.total(axis), demand.horizon, weeks * HOURS_PER_WEEK)
 
 
 def _supply_notes(supply: Supply | None) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from models.dispatch import Dispatch, aws_workers_left, workers_for
 from models.errors import BillingFormatError, Problem
 from models.node import NodeShape
 from models.resources import CPU, MEMORY, PODS, ResourceAxes
+from simulator.demand.resolution import refuse_daily
 
 MOST_UNMAPPED_SHARE = 0.05
 
@@ -64,6 +65,7 @@ def demand_from_charges(charges: Charges, shapes: Mapping[str, NodeShape], packi
     types = sorted({series.instance_type for series in charges.series})
     known = [name for name in types if name in shapes]
     _refuse_unmapped(charges, known)
+    refuse_daily(charges.worker_hours.sum(axis=1), "bill")
     axes = ResourceAxes()
     requests = np.zeros((charges.horizon.hours, len(known), len(axes)))
     for place, name in enumerate(known):

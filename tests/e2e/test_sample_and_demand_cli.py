@@ -115,3 +115,13 @@ def test_backtest_rows_have_a_target_and_a_verdict(tmp_path: Path) -> None:
     assert ours["name"] == "ours, median regret"
     assert ours["measured"] < 1.0  # a calendar without noise repeats itself
     assert ours["passed"]
+
+
+def test_a_single_day_has_readings_and_says_why_it_has_no_forecast(tmp_path: Path) -> None:
+    run("sample", "--out", str(tmp_path / "company"), "--days", "1")
+    scenario = tmp_path / "day.yaml"
+    scenario.write_text(f"scenario: one-day\ndata: {{usage: {tmp_path / 'company' / 'usage' / 'usage.parquet'}}}\n")
+    document = json.loads(run("demand", str(scenario), "--json").stdout)
+    assert document["readings"]["by_peak_nodes"] == 40
+    assert document["forecast"] == {"unknown": "history: found 24 hours of demand; give at least two days, better a year"}
+    assert "give at least two days" in run("demand", str(scenario)).stdout

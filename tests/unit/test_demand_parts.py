@@ -190,3 +190,15 @@ def test_no_overlap_compares_nothing() -> None:
     demand = demand_from_usage(history(np.ones(4)))
     late = charges(("small", 1.0), start=datetime(2026, 1, 1, tzinfo=UTC))
     assert supply_of(late, {"small": SHAPE}, demand, 1.0).hours == 0
+
+
+def test_daily_usage_is_refused_before_anything_is_sized() -> None:
+    with pytest.raises(MetricsError, match="test: found daily values; give hourly data"):
+        demand_from_usage(history(np.repeat(np.arange(1.0, 31.0), 24)))
+
+
+def test_a_bill_with_daily_rows_is_refused() -> None:
+    daily = charges(("small", 1.0), hours=240)
+    spread = np.repeat(np.arange(1.0, 11.0), 24)[:, None]
+    with pytest.raises(MetricsError, match="bill: found daily values"):
+        demand_from_charges(Charges((), "USD", daily.horizon, daily.series, spread, spread), {"small": SHAPE}, 1.0)
