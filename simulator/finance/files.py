@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from models.errors import Problem, ScenarioError
 from models.plan import BuildPlan
-from simulator.finance.ledger import ledger, write_ledger
+from simulator.finance.focus import write_ledger
+from simulator.finance.ledger import ledger
 from simulator.finance.report import FinanceReport
 from simulator.finance.workbook import write_workbook
 
@@ -33,5 +34,5 @@ def write_files(folder: Path, report: FinanceReport) -> list[str]:
     """Write workbook.xlsx and focus.csv; returns their paths."""
     workbook, rows = folder / "workbook.xlsx", folder / "focus.csv"
     write_workbook(workbook, report)
-    write_ledger(rows, ledger(report))
+    write_ledger(rows, ledger(report), report.case)
     return [str(workbook), str(rows)]
