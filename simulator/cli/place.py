@@ -11,6 +11,7 @@ from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
     from simulator.engine.place import Placement
+    from simulator.engine.scheduler_config import Profile
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -21,16 +22,15 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--pods", "pods_file", type=FILE, help="More pods, such as the ones about to be created.")
 @click.option("--follow", is_flag=True, help="Score pods of --pods that name a node like the others, then put them there.")
 @click.option("--grow", "groups_file", type=FILE, help="Node groups and flags: what the autoscaler would add for the rest.")
+@click.option("--config", "config_file", type=FILE, help="KubeSchedulerConfiguration: weights, strategies, disabled plug-ins.")
 @click.option("--kubernetes", default="1.36", show_default=True, help="Version whose scoring formulas apply.")
-@click.option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], show_default=True, help="Of NodeResourcesFit.")
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="Scoring strategy of NodeResourcesFit.  [default: LeastAllocated]")
 @click.option("--ties", type=click.Choice(["lowest", "random"]), default="lowest", show_default=True, help="Choice among equal totals.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For --ties random.")
 @click.option(
     "--percentage",
     type=click.IntRange(0, 100),
-    default=100,
-    show_default=True,
-    help="percentageOfNodesToScore; 0 adapts to the size as the real default does.",
+    help="percentageOfNodesToScore; 0 adapts to the size as the real default does.  [default: 100, every node]",
 )
 @click.option("--top", type=click.IntRange(0), default=0, help="Show scores of that many best nodes only; 0 shows all.")
 @click.option("--explain", metavar="POD", help="Print every score and refusal of one pod (name or namespace/name).")
@@ -40,11 +40,12 @@ def command(
     pods_file: Path | None,
     follow: bool,
     groups_file: Path | None,
+    config_file: Path | None,
     kubernetes: str,
-    strategy: str,
+    strategy: str | None,
     ties: str,
     seed: int,
-    percentage: int,
+    percentage: int | None,
     top: int,
     explain: str | None,
     as_json: bool,
@@ -62,21 +63,22 @@ def command(
     from simulator.cli._bar import progress_bar
     from simulator.engine.objects_reader import Objects, read_files
     from simulator.engine.place import PlaceOptions, place
-    from simulator.engine.plugins import Settings
 
     snapshot = read_files([cluster])
     incoming = read_files([pods_file], snapshot) if pods_file else Objects()
+    profile = _profile(config_file, kubernetes, strategy)
     options = PlaceOptions(
-        settings=Settings(kubernetes_minor=_minor(kubernetes), fit_strategy=strategy),
+        settings=profile.settings,
         ties="random" if ties == "random" else "lowest",
         seed=seed,
-        percentage=percentage,
+        percentage=next((share for share in (percentage, profile.percentage) if share is not None), 100),
         follow=follow,
         nodes_needed=groups_file is None,
     )
     with progress_bar() as progress:
         placement = place(snapshot, incoming, options, progress)
     growth = _growth(placement, groups_file)
+    growth["warnings"] += profile.warnings
     if as_json:
         from simulator.engine.place_report import placement_document
 
@@ -85,6 +87,18 @@ def command(
         print_json({**document, **growth, "warnings": warnings})
     else:
         _show(placement, growth, explain, top)
+
+
+def _profile(config_file: Path | None, kubernetes: str, strategy: str | None) -> Profile:
+    """Settings of the configuration file, or the default profile; `strategy` goes before the file."""
+    from dataclasses import replace
+
+    from simulator.engine.plugins import Settings
+    from simulator.engine.scheduler_config import Profile, read_profile
+
+    base = Settings(kubernetes_minor=_minor(kubernetes))
+    profile = read_profile(config_file, base) if config_file else Profile(base, None, ())
+    return replace(profile, settings=replace(profile.settings, fit_strategy=strategy)) if strategy else profile
 
 
 def _minor(version: str) -> int:

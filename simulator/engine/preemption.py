@@ -17,7 +17,7 @@ import numpy as np
 from simulator.engine.cluster_state import Cluster
 from simulator.engine.objects import Pod
 from simulator.engine.objects_reader import Budget
-from simulator.engine.plugins import ORDER, Cycle, Settings
+from simulator.engine.plugins import Cycle, Settings
 from simulator.engine.plugins.inter_pod_affinity import means
 from simulator.engine.scheduler import Verdict, filter_nodes, fit_message
 
@@ -83,7 +83,7 @@ class _Trial:
     row: int
     pod: Pod
     settings: Settings
-    plugins: tuple[str, ...] = ORDER
+    plugins: tuple[str, ...]
 
     def reasons(self) -> tuple[str, ...]:
         """Why the node refuses the pod now; empty when it takes it."""
@@ -95,14 +95,16 @@ def _dry_run(cluster: Cluster, pod: Pod, settings: Settings) -> Callable[[int], 
     looks_far = bool(pod.affinity or pod.anti_affinity or any(spread.hard for spread in pod.spreads))
     looks_far |= any(group.rows and means(cluster, term, pod) for term, group in cluster.anti_terms.items())
 
+    local = tuple(name for name in settings.filters if name in LOCAL)
+
     def on_whole(row: int) -> _Trial:
-        return _Trial(cluster, row, pod, settings)
+        return _Trial(cluster, row, pod, settings, settings.filters)
 
     def on_node(row: int) -> _Trial:
         alone = Cluster([cluster.nodes[row]])
         for other in cluster.pods[row].values():
             alone.add(other, 0)
-        return _Trial(alone, 0, pod, settings, LOCAL)
+        return _Trial(alone, 0, pod, settings, local)
 
     return on_whole if looks_far else on_node
 

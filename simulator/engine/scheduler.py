@@ -66,16 +66,16 @@ class Decision:
         return chosen
 
 
-def filter_nodes(cycle: Cycle, names: Sequence[str] = ORDER) -> Verdict:
+def filter_nodes(cycle: Cycle, names: Sequence[str] | None = None) -> Verdict:
     """Narrow the nodes, then run the filters in profile order; a node that one has refused is not asked by the next.
 
-    `names` leaves out plug-ins whose answer is known.
+    `names` are the plug-ins to ask, those of the settings by default.
     """
     nodes = len(cycle.cluster)
     feasible, resolvable = np.ones(nodes, dtype=np.bool_), np.zeros(nodes, dtype=np.bool_)
     spellings: dict[tuple[str, ...], int] = {(): 0}
     code = np.zeros(nodes, dtype=np.int64)
-    plugins = [PLUGINS[name] for name in names]
+    plugins = [PLUGINS[name] for name in (cycle.settings.filters if names is None else names)]
     for check in (*(plugin.narrow for plugin in plugins), *(plugin.filter for plugin in plugins)):
         if check is None or not feasible.any():
             continue

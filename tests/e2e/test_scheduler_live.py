@@ -16,26 +16,31 @@ from live_scheduler import Agreement, LiveScheduler, pod_path, pods_path
 from scheduler_cases import Generator
 from simulator.engine.objects_reader import read_objects
 from simulator.engine.place import place
-from simulator.engine.plugins import Settings
+from simulator.engine.scheduler_config import parse_profile
 
 pytestmark = pytest.mark.control_plane
 
 PODS_PER_CASE = 50
 SHAPE = [{"utilization": 0, "score": 1}, {"utilization": 40, "score": 9}, {"utilization": 100, "score": 3}]
 RESOURCES = [{"name": "cpu", "weight": 3}, {"name": "memory", "weight": 1}, {"name": "nvidia.com/gpu", "weight": 2}]
-STRATEGIES: dict[str, tuple[dict[str, Any], Settings]] = {
-    "MostAllocated": (
-        {"type": "MostAllocated", "resources": RESOURCES},
-        Settings(fit_strategy="MostAllocated", fit_resources={"cpu": 3, "memory": 1, "nvidia.com/gpu": 2}),
-    ),
-    "RequestedToCapacityRatio": (
-        {"type": "RequestedToCapacityRatio", "resources": RESOURCES, "requestedToCapacityRatio": {"shape": SHAPE}},
-        Settings(
-            fit_strategy="RequestedToCapacityRatio",
-            fit_resources={"cpu": 3, "memory": 1, "nvidia.com/gpu": 2},
-            fit_shape=((0, 1), (40, 9), (100, 3)),
-        ),
-    ),
+
+
+def fit_arguments(strategy: str, **more: Any) -> dict[str, Any]:
+    """Arguments of NodeResourcesFit with cpu, memory and GPUs weighted."""
+    return {"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": strategy, "resources": RESOURCES, **more}}}
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "most": {"pluginConfig": [fit_arguments("MostAllocated")]},
+    "ratio": {"pluginConfig": [fit_arguments("RequestedToCapacityRatio", requestedToCapacityRatio={"shape": SHAPE})]},
+    "weights": {
+        "plugins": {
+            "multiPoint": {"disabled": [{"name": "ImageLocality"}], "enabled": [{"name": "InterPodAffinity", "weight": 7}]},
+            "score": {"disabled": [{"name": "NodeResourcesBalancedAllocation"}]},
+            "filter": {"disabled": [{"name": "PodTopologySpread"}]},
+        },
+        "pluginConfig": [{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 50}}],
+    },
 }
 
 
@@ -76,14 +81,15 @@ def test_choices_scores_and_refusals_of_random_pods_agree(plane: ControlPlane) -
     assert len(found.reasons) >= 10
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_other_scoring_strategies_agree(plane: ControlPlane, strategy: str) -> None:
-    arguments, settings = STRATEGIES[strategy]
-    plugin = {"name": "NodeResourcesFit", "args": {"scoringStrategy": arguments}}
-    program = plane.start_scheduler(config={"profiles": [{"pluginConfig": [plugin]}]}, verbosity=10)
-    found = replay(LiveScheduler(plane, program, settings), range(500, 502), strategy[0].lower())
+@pytest.mark.parametrize("name", PROFILES)
+def test_other_profiles_agree(plane: ControlPlane, name: str) -> None:
+    config = {"profiles": [PROFILES[name]]}
+    profile = parse_profile({"kind": "KubeSchedulerConfiguration", **config}, "profile")
+    program = plane.start_scheduler(config=config, verbosity=10)
+    found = replay(LiveScheduler(plane, program, profile.settings), range(500, 502), name)
     assert found.differences == []
     assert found.pods == 2 * PODS_PER_CASE
+    assert profile.warnings == ()
 
 
 def simple_node(name: str, cpu: str) -> dict[str, Any]:

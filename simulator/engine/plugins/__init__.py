@@ -17,6 +17,19 @@ from simulator.engine.cluster_state import Cluster, Ints, Mask
 from simulator.engine.objects import Pod, Selector
 
 MAX_SCORE = 100
+ORDER = (
+    "NodeUnschedulable",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodePorts",
+    "NodeResourcesFit",
+    "PodTopologySpread",
+    "InterPodAffinity",
+    "DynamicResources",
+    "NodeResourcesBalancedAllocation",
+    "ImageLocality",
+)
+"""The default profile; a node is refused by the first filter in this order."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,8 @@ class Settings:
     `kubernetes_minor` picks the formulas (BalancedAllocation changed in 1.36). `fit_strategy` is LeastAllocated,
     MostAllocated or RequestedToCapacityRatio over `fit_resources` (resource -> weight); `fit_shape` holds its points as
     (utilisation 0..100, score 0..10). `default_selectors` gives the pods of a Service or controller for default
-    spreading; None leaves it off.
+    spreading; None leaves it off. `weights` override the default profile's, and `filters` lists the plug-ins that may
+    refuse.
     """
 
     kubernetes_minor: int = 36
@@ -36,6 +50,7 @@ class Settings:
     balance_resources: tuple[str, ...] = ("cpu", "memory")
     hard_pod_affinity_weight: int = 1
     weights: Mapping[str, int] = field(default_factory=dict)
+    filters: tuple[str, ...] = ORDER
     default_selectors: Callable[[Pod], Selector | None] | None = None
 
 
@@ -88,20 +103,6 @@ class Plugin:
 
 
 PLUGINS: Registry[Plugin] = Registry("scheduler plug-in", __name__)
-
-ORDER = (
-    "NodeUnschedulable",
-    "TaintToleration",
-    "NodeAffinity",
-    "NodePorts",
-    "NodeResourcesFit",
-    "PodTopologySpread",
-    "InterPodAffinity",
-    "DynamicResources",
-    "NodeResourcesBalancedAllocation",
-    "ImageLocality",
-)
-"""The default profile; a node is refused by the first filter in this order."""
 
 
 def refuse(nodes: Mask, reason: str, resolvable: bool | Mask) -> Refusal:
