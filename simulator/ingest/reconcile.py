@@ -21,7 +21,7 @@ from models.unknown import Unknown
 from simulator.ingest.tabular import text_literal
 
 TOLERANCE = Decimal("0.005")  # half a cent: what a bill's own rounding may leave
-TOLERANCE_SHARE = Decimal("1e-7")  # of the gross cost: 10-digit costs of millions of rows
+TOLERANCE_SHARE = Decimal("1e-7")  # of the cost by category: 10-digit costs of millions of rows
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
     form, discounts, invoice = _discounts(sums, categories)
     expected = sums["unblended"] - sums["upfront_bought"] + sums["upfront_amortised"]
     addressable: Decimal | Unknown = Unknown(reason) if reason else _addressable(sums, form)
+    hours = _hours(connection, lines, header)
     return BillPeriod(
         period=header.period,
         format=header.format,
@@ -81,9 +82,9 @@ def reconcile(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
         rows_by_category=tuple((row["category"], row["rows"]) for row in categories),
         bridge=_bridge(invoice, categories, form, addressable),
         commitments=_commitments(connection, lines, header) if not reason else (),
-        worker_hours_by_option=_hours_by(connection, lines, header, "purchase_option"),
-        worker_hours_by_type=_hours_by(connection, lines, header, "instance_type"),
-        worker_hours_by_tag=_hours_by(connection, lines, header, "tag") if header.tag_key else (),
+        worker_hours_by_option=_sorted(hours["purchase_option"]),
+        worker_hours_by_type=_sorted(hours["instance_type"]),
+        worker_hours_by_tag=_sorted(hours["tag"]) if header.tag_key else (),
     )
 
 
@@ -104,14 +105,15 @@ def faults_of(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
         faults.append(Fault(found, "fetch the bill again", "true"))
     if isinstance(period.identity_error, Unknown):
         return faults
-    tolerance = TOLERANCE + TOLERANCE_SHARE * _gross(connection, lines, header)
+    tolerance = TOLERANCE + TOLERANCE_SHARE * sum(abs(amount) for _, amount in period.by_category)
     for cost in period.commitments if header.format.startswith("aws_") else ():
         if abs(cost.residual) > tolerance:
             types = _LINE_TYPES[cost.kind]
             found = f"fee {cost.fee:.6f} of {cost.name or 'a plan without name'}, used {cost.used:.6f}, unused {cost.unused:.6f}"
             rows = f"commitment = {text_literal(cost.name)} AND line_type IN ({', '.join(map(text_literal, types))})"
             faults.append(Fault(found, "fee = used + unused must hold; fetch the whole bill of the payer account", rows))
-    faults += _unbalanced(connection, lines, header, tolerance)
+    if any(cost.kind == "savings_plan" for cost in period.commitments):
+        faults += _unbalanced(connection, lines, header, tolerance)
     if abs(period.identity_error) > tolerance and not faults:
         found = f"amortised off by {period.identity_error:.6f} from unblended - upfront bought + amortised{_worst(period)}"
         faults.append(Fault(found, "fetch the bill again; its rows contradict each other", ""))
@@ -179,10 +181,19 @@ def kind_sql() -> str:
     )
 
 
-def _hours_by(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeader, key: str) -> tuple[tuple[str, float], ...]:
-    query = f"""SELECT {key} AS name, sum(quantity) AS hours FROM {lines}
-        WHERE bill = $bill AND period = $period AND worker GROUP BY ALL ORDER BY 1"""
-    return tuple((row["name"], float(row["hours"])) for row in _dicts(connection, query, _where(header)))
+def _hours(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeader) -> dict[str, dict[str, Decimal]]:
+    """Worker hours by each of purchase option, instance type and tag."""
+    query = f"""SELECT purchase_option, instance_type, tag, sum(quantity) AS hours FROM {lines}
+        WHERE bill = $bill AND period = $period AND worker GROUP BY ALL ORDER BY ALL"""
+    result: dict[str, dict[str, Decimal]] = {"purchase_option": {}, "instance_type": {}, "tag": {}}
+    for row in _dicts(connection, query, _where(header)):
+        for key, found in result.items():
+            found[row[key]] = found.get(row[key], Decimal(0)) + row["hours"]
+    return result
+
+
+def _sorted(hours: dict[str, Decimal]) -> tuple[tuple[str, float], ...]:
+    return tuple((name, float(hours[name])) for name in sorted(hours))
 
 
 def _unbalanced(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeader, tolerance: Decimal) -> list[Fault]:
@@ -198,12 +209,6 @@ def _unbalanced(connection: duckdb.DuckDBPyConnection, lines: str, header: Perio
             rows = f"usage_type = {text_literal(row['usage_type'])} AND line_type IN ('SavingsPlanCoveredUsage', 'SavingsPlanNegation')"
             faults.append(Fault(found, _NEGATION_MEND, rows))
     return faults
-
-
-def _gross(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodHeader) -> Decimal:
-    query = f"SELECT coalesce(sum(abs(unblended)), 0) AS gross FROM {lines} WHERE bill = $bill AND period = $period"
-    gross: Decimal = _dicts(connection, query, _where(header))[0]["gross"]
-    return gross
 
 
 def _discounts(sums: dict[str, Any], categories: list[dict[str, Any]]) -> tuple[DiscountForm, Decimal, Decimal]:

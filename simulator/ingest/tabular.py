@@ -46,10 +46,11 @@ def text_literal(value: str) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """One outside column: its name as written and its duckdb type."""
+    """One outside column: its name in the relation, its duckdb type and its name as written."""
 
     name: str
     type: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], reada
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise BillingFormatError(damaged(readable, error)) from None
-    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1]) for row in described]), is_text=False)
+    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1], row[0]) for row in described]), is_text=False)
 
 
 def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
@@ -176,23 +177,20 @@ def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
     for file in readable:
         written, delimiter = read_header(file)
         names = _told_apart(file, written)
-        own = _by_letters([Column(name, "VARCHAR") for name in names])
-        columns = {**own, **columns}
+        found = [Column(name, "VARCHAR", label) for name, label in zip(names, written, strict=True)]
+        columns = {**_by_letters(found), **columns}
         selects.append(_read_csv(file, names, delimiter))
-    if len(selects) == 1:
-        return Table(tuple(files), selects[0], columns, is_text=True)
-    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {select}" for select in selects)
-    return Table(tuple(files), f"({union})", columns, is_text=True)
+    return Table(tuple(files), f"({' UNION ALL BY NAME '.join(selects)})", columns, is_text=True)
 
 
 def _read_csv(file: Path, names: Sequence[str], delimiter: str) -> str:
-    columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in names)
+    columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(names)))
+    select = ", ".join(f"c{number} AS {quoted(name)}" for number, name in enumerate(names))
     nulls = ", ".join(map(text_literal, NULL_TEXTS))
     compression = "gzip" if container(file) == "gzip" else "none"
-    return (
-        f"read_csv({text_literal(str(file))}, auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, "
-        f"quote='\"', escape='\"', nullstr=[{nulls}], compression='{compression}', max_line_size=8388608, hive_partitioning=false)"
-    )
+    shape = f"auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, quote='\"', escape='\"'"
+    limits = f"nullstr=[{nulls}], compression='{compression}', max_line_size=8388608, hive_partitioning=false"
+    return f"SELECT {select} FROM read_csv({text_literal(str(file))}, {shape}, {limits})"
 
 
 def read_header(file: Path) -> tuple[list[str], str]:
@@ -227,22 +225,24 @@ def _head(file: Path) -> bytes:
 
 
 def _told_apart(file: Path, names: Sequence[str]) -> list[str]:
-    """Case variants of one tag get a number, since duckdb reads names without case; any other column comes once."""
+    """A name for every column, unique without case. Only tags may come in case variants; any other column comes once."""
     seen: dict[str, int] = {}
     result = []
     for name in names:
-        count = seen[name.lower()] = seen.get(name.lower(), 0) + 1
-        if count > 1 and not letters(name).startswith(("resourcetags", "costcategory")):
+        key = letters(name) or "unnamed"
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > 1 and letters(name) and not key.startswith(("resourcetags", "costcategory", "product")):
             raise BillingFormatError(Problem(f"{file}: header", f"column {name!r} twice", "give every column once"))
-        result.append(name if count == 1 else f"{name} ({count})")
+        result.append(key if seen[key] == 1 else f"{key}~{seen[key]}")
     return result
 
 
 def _by_letters(columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     found: dict[str, tuple[Column, ...]] = {}
     for column in columns:
-        is_tag = letters(column.name).startswith("resourcetags")
-        key = letters(re.sub(r"( \(\d+\)|(?<=[a-z])_1)$", "", column.name) if is_tag else column.name)
+        key = letters(column.label)
+        if key.startswith("resourcetags"):
+            key = letters(re.sub(r"_1$", "", column.label))
         found[key] = (*found.get(key, ()), column)
     return found
 

@@ -207,7 +207,7 @@ def _notes(table: Table) -> tuple[str, ...]:
         notes.append("no BillingCurrency column: read as USD")
     if not table.has("EffectiveCost"):
         notes.append("no EffectiveCost column")
-    unknown = sorted(column.name for group in table.columns.values() for column in group if not _is_known(column.name))
+    unknown = sorted(column.label for group in table.columns.values() for column in group if not _is_known(column.label))
     if unknown:
         notes.append(f"columns that the specification does not have: {', '.join(unknown)}")
     stamp = table.columns[letters("ChargePeriodStart")][0]
