@@ -72,7 +72,7 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
         return
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        parts = [json.loads(text)] if text.lstrip().startswith("{") else list(yaml.load_all(text, Loader=loader))
+        parts = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else list(yaml.load_all(text, Loader=loader))
     except json.JSONDecodeError as error:
         problems.append(Problem(f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "print it again with kubectl get -o json"))
         return
@@ -85,23 +85,28 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
     yield from _flatten(parts, str(path), problems)
 
 
-def _flatten(parts: list[Any], source: str, problems: list[Problem]) -> Iterator[Fields]:
+def _flatten(parts: list[Any], source: str, problems: list[Problem], kind: str = "") -> Iterator[Fields]:
+    """Every object in `parts`, Lists opened; `kind` is that of the items of a typed list, which may not name it."""
     found = False
     for index, part in enumerate(parts):
         if part is None:
             continue
         found = True
         place = source if len(parts) == 1 else f"{source}[{index}]"
-        document = Fields(part, place, problems)
-        kind = document.text("kind")
-        if not kind and document.raw:
+        if isinstance(part, list):
+            yield from _flatten(part, place, problems)
+            continue
+        document = Fields(part if not isinstance(part, dict) or "kind" in part else {**part, "kind": kind}, place, problems)
+        named = document.text("kind")
+        if not named and document.raw:
             document.refuse("kind", None, "give Kubernetes objects: each names its kind")
-        elif kind.endswith("List") and "items" in document:
-            yield from _flatten(document.list("items"), f"{place}.items", problems) if document.list("items") else ()
+        elif named.endswith("List") and "items" in document:
+            items = document.list("items")
+            yield from _flatten(items, f"{place}.items", problems, named.removesuffix("List")) if items else ()
         elif document.raw:
             name = document.sub("metadata").text("name")
-            label = f"{source.removesuffix('.items')}: {kind} {name}" if name else f"{place}: {kind}"
-            yield Fields(part, label, problems)
+            label = f"{source.removesuffix('.items')}: {named} {name}" if name else f"{place}: {named}"
+            yield Fields(document.raw, label, problems)
     if not found and not problems:
         problems.append(Problem(source, "no Kubernetes object", "give the output of kubectl get nodes,pods -A -o yaml"))
 

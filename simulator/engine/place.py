@@ -16,7 +16,7 @@ from simulator.engine.default_spreading import default_selectors
 from simulator.engine.objects import DEFAULT_SCHEDULER, Pod
 from simulator.engine.objects_reader import OWNERS_THAT_SPREAD, Objects
 from simulator.engine.plugins import Settings
-from simulator.engine.preemption import preempt
+from simulator.engine.preemption import Candidate, preempt
 from simulator.engine.scheduler import Decision, decide, refusal_message
 from simulator.engine.scores_kernels import nodes_to_examine
 from simulator.progress import SILENT, Progress
@@ -170,12 +170,23 @@ class _Run:
         decision = decide(self.cluster, pod, options.settings, options.percentage, self._start)
         self._start = (self._start + decision.examined) % max(len(self.cluster), 1)
         if pod.node:
-            return self._bind(pod, self.cluster.rows[pod.node], PlacedPod(pod, pod.node, decision, self._note(decision)))
+            return self._followed(pod, decision)
         if decision.rows.size:
             best = decision.best
             row = int(best[0] if options.ties == "lowest" else self._chance.choice(best))
             return self._bind(pod, row, PlacedPod(pod, self.cluster.nodes[row].name, decision))
         return self._refused(pod, decision)
+
+    def _followed(self, pod: Pod, decision: Decision) -> PlacedPod:
+        """Put a pod where it says; if that node refuses it, lower pods leave as preemption on that node would choose."""
+        row = self.cluster.rows[pod.node]
+        reasons = decision.verdict.reasons(row)
+        if not reasons:
+            return self._bind(pod, row, PlacedPod(pod, pod.node, decision))
+        answer = preempt(self.cluster, pod, decision.verdict, self.options.settings, self.budgets, row)
+        note = f"put on {pod.node} as told, which refuses it: {', '.join(reasons)}"
+        left = self._evict(answer.candidate, pod)
+        return self._bind(pod, row, PlacedPod(pod, pod.node, decision, note, left))
 
     def _refused(self, pod: Pod, decision: Decision) -> PlacedPod:
         message = refusal_message(self.cluster, decision.verdict) if len(self.cluster) else NO_NODES
@@ -184,24 +195,24 @@ class _Run:
         answer = preempt(self.cluster, pod, decision.verdict, self.options.settings, self.budgets)
         if answer.candidate is None:
             return PlacedPod(pod, None, decision, f"{message} {answer.message}")
-        row, victims = answer.candidate.row, answer.candidate.victims
-        for victim in victims:
-            self.cluster.remove(victim, row)
+        row = answer.candidate.row
+        left = self._evict(answer.candidate, pod)
+        return self._bind(pod, row, PlacedPod(pod, self.cluster.nodes[row].name, decision, message, left))
+
+    def _evict(self, candidate: Candidate | None, pod: Pod) -> tuple[str, ...]:
+        """Take the victims off their node; those placed in this run are pending again."""
+        if candidate is None:
+            return ()
+        for victim in candidate.victims:
+            self.cluster.remove(victim, candidate.row)
             if victim.key in self.answers:
                 self.answers[victim.key] = PlacedPod(victim, None, message=f"preempted by {pod.key}")
-        left = tuple(victim.key for victim in victims)
-        return self._bind(pod, row, PlacedPod(pod, self.cluster.nodes[row].name, decision, message, left))
+        return tuple(victim.key for victim in candidate.victims)
 
     def _bind(self, pod: Pod, row: int, answer: PlacedPod) -> PlacedPod:
         self.cluster.add(pod.on(self.cluster.nodes[row].name), row)
         self._placed += 1
         return answer
-
-    def _note(self, decision: Decision) -> str:
-        """Says when the node that a followed pod names is one that the filters refuse."""
-        row = self.cluster.rows[decision.pod.node]
-        reasons = decision.verdict.reasons(row)
-        return f"put on {decision.pod.node} as told, which refuses it: {', '.join(reasons)}" if reasons else ""
 
 
 def _limits(answers: Sequence[PlacedPod], cluster: Cluster, options: PlaceOptions) -> list[str]:

@@ -49,15 +49,17 @@ class Preemption:
     message: str
 
 
-def preempt(cluster: Cluster, pod: Pod, verdict: Verdict, settings: Settings, budgets: Sequence[Budget] = ()) -> Preemption:
-    """Find the node whose lower pods should leave for `pod`; the cluster is as before when this returns.
+def preempt(
+    cluster: Cluster, pod: Pod, verdict: Verdict, settings: Settings, budgets: Sequence[Budget] = (), only: int | None = None
+) -> Preemption:
+    """Find the node whose lower pods should leave for `pod`, or look at row `only`; the cluster stays as it is.
 
     As upstream, the search ends once a tenth of the resolvable nodes, at least 100, are candidates; it starts at the
     first node where the real one starts at random.
     """
     if pod.preemption_policy == "Never":
         return Preemption(None, CLAIMS + NEVER)
-    rows = np.flatnonzero(verdict.resolvable).tolist()
+    rows = [row for row in np.flatnonzero(verdict.resolvable).tolist() if only in (None, row)]
     enough = max(MIN_CANDIDATES, len(rows) * CANDIDATES_PERCENT // 100)
     counts: Counter[str] = Counter({NOT_HELPFUL: len(cluster) - len(rows)})
     candidates: list[Candidate] = []

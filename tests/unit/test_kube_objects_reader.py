@@ -31,6 +31,13 @@ def test_a_list_several_documents_and_json_give_the_same_objects(tmp_path: Path)
         "list.yaml": yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": documents}),
         "many.yaml": yaml.safe_dump_all(documents) + "---\n",
         "list.json": json.dumps({"kind": "List", "items": documents}),
+        "array.json": json.dumps(documents),
+        "typed.yaml": yaml.safe_dump_all(
+            [
+                {"kind": f"{document['kind']}List", "items": [{key: document[key] for key in document if key != "kind"}]}
+                for document in documents
+            ]
+        ),
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)

@@ -209,6 +209,14 @@ def test_preemption_evicts_the_fewest_of_the_lowest() -> None:
     assert found["message"] == "0/2 nodes are available: 2 Insufficient cpu."
 
 
+def test_following_a_preemption_takes_the_victims_away() -> None:
+    held = [pod_document("low", cpu="3", nodeName="a"), pod_document("mid", cpu="1", nodeName="a", priority=4)]
+    moved = read_objects([pod_document("p", cpu="2", nodeName="a", priority=9), pod_document("q", cpu="1", nodeName="a")])
+    placement = place(read_objects([node_document("a"), *held]), moved, PlaceOptions(follow=True))
+    assert answer(placement, "p")["preempted"] == ["default/low"]
+    assert answer(placement, "q")["refused"] == {}
+
+
 def test_a_pod_that_may_not_preempt_says_so() -> None:
     held = pod_document("low", cpu="4", nodeName="a")
     found = answer(run(node_document("a"), held, pod_document("p", priority=1, preemptionPolicy="Never")), "p")
