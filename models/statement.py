@@ -214,3 +214,37 @@ class CostCurve:
     aws_worker_hours: NDArray[np.float64]
     private_usd: NDArray[np.float64]
     aws_usd: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CostView:
+    """One row of the least-cost table: a yearly cost of a node, and the nodes (with spares) that cost least under it."""
+
+    name: str
+    usd_per_node_year: float
+    on_demand_nodes: int
+    best_nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchCheck:
+    """What AWS still takes under one dispatch, and what it no longer takes; worker-hours and USD a year."""
+
+    dispatch: str
+    worker_hours: float
+    left_usd: float
+    avoided_usd: float
+    avoided_best_usd: float
+    saving_usd: float
+
+
+@dataclass(frozen=True)
+class RuleCheck:
+    """The private cost of the rule's own number of nodes, and both ways to dispatch it. `saving_usd` counts one `fte`."""
+
+    nodes: int
+    capex_usd: float
+    without_staff: CostStatement
+    fte: float
+    with_staff_usd_per_year: float
+    dispatches: tuple[DispatchCheck, ...]

@@ -43,6 +43,7 @@ def draw_finance(report: FinanceReport, currency: str) -> None:
     out.print(f"NPV against AWS at its best: {currency} {c.npv_usd * rate:,.0f}; IRR {or_reason(irr, '{:.1f} %')}")
     out.print(f"payback {or_reason(c.payback_months, '{:.1f} months')}; break-even at {or_reason(c.breakeven_nodes, '{:.0f} nodes')}")
     out.print(f"one more server pays when it works in more than {c.breakeven_share:.1%} of hours")
+    _draw_check(report, currency, rate, out)
     drivers = Table("what moves the cost most", f"{currency} a year at low", "at high", "nodes at low", "at high", "plan changes at")
     for d in report.drivers[:5]:
         costs = [f"{value * rate:,.0f}" for value in (d.cost_low_usd, d.cost_high_usd)]
@@ -51,6 +52,28 @@ def draw_finance(report: FinanceReport, currency: str) -> None:
     for note in c.notes:
         out.print(note, highlight=False)
     out.print(f"unverified values used: {', '.join(report.case.unverified()) or 'none'}", highlight=False)
+
+
+def _draw_check(report: FinanceReport, currency: str, rate: float, out: Console) -> None:
+    """The rule of half: its private cost, what each dispatch leaves to AWS, and the least-cost table."""
+    check = report.check
+    if not check.nodes:
+        return
+    plain, staffed = (f"{currency} {value * rate:,.2f}" for value in (check.without_staff.usd_per_year, check.with_staff_usd_per_year))
+    share = report.case.scenario.demand.build_share
+    out.print(f"private cost of the rule's {check.nodes} nodes ({share:.0%} of the users): {plain} a year without staff, {staffed} with")
+    off = f"{report.case.scenario.aws.commitment_discount_share:.0%} off"
+    table = Table(
+        "dispatch of these nodes", f"AWS left, {currency} a year", "avoided at list price", f"avoided at {off}", f"saving at {off}"
+    )
+    for d in check.dispatches:
+        table.add_row(d.dispatch, *[f"{v * rate:,.0f}" for v in (d.left_usd, d.avoided_usd, d.avoided_best_usd, d.saving_usd)])
+    out.print(table)
+    if report.views:
+        least = Table("cost of a server", f"{currency} a year", "nodes that cost least on demand", f"at {off}")
+        for view in report.views:
+            least.add_row(view.name, f"{view.usd_per_node_year * rate:,.0f}", str(view.on_demand_nodes), str(view.best_nodes))
+        out.print(least)
 
 
 def _number(value: float, unit: str) -> str:

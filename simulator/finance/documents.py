@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.case import Case
+from models.statement import RuleCheck
 from models.unknown import Unknown
 from models.zones import ZONES
 from simulator.finance.ledger import ledger
@@ -70,6 +71,22 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
         "nodes": dict(report.nodes),
         "years": report.case.scenario.money.years,
         "statements": {s.name: {f"{suffix}_per_year": s.usd_per_year * rate, f"capex_{suffix}": s.capex_usd * rate} for s in c.statements},
+        "lines": [
+            {
+                "statement": s.name, "item": line.item, "kind": line.kind, "quantity": line.quantity, "unit": line.unit,
+                f"unit_{suffix}": line.unit_usd * rate, f"{suffix}_per_year": line.usd_per_year * rate, "why": line.why,
+            }
+            for s in c.statements
+            for line in s.lines
+        ],
+        "rule_check": _rule_check(report.check, rate, suffix),
+        "least_cost": [
+            {
+                "cost_of_a_node": view.name, f"{suffix}_per_node_year": view.usd_per_node_year * rate,
+                "on_demand_nodes": view.on_demand_nodes, "best_commitment_nodes": view.best_nodes,
+            }
+            for view in report.views
+        ],
         "cash_flow": {flow.name: [value * rate for value in flow.years().tolist()] for flow in c.flows},
         "drivers": [
             {
@@ -86,6 +103,27 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
     if currency != "USD":
         document["krw_per_usd"] = rate
     return document
+
+
+def _rule_check(check: RuleCheck, rate: float, suffix: str) -> dict[str, Any]:
+    return {
+        "nodes": check.nodes,
+        f"capex_{suffix}": check.capex_usd * rate,
+        "lines": {line.item: line.usd_per_year * rate for line in check.without_staff.lines},
+        f"without_staff_{suffix}_per_year": check.without_staff.usd_per_year * rate,
+        "fte": check.fte,
+        f"with_staff_{suffix}_per_year": check.with_staff_usd_per_year * rate,
+        "dispatch": {
+            d.dispatch: {
+                "aws_worker_hours_left": d.worker_hours,
+                f"aws_left_{suffix}": d.left_usd * rate,
+                f"avoided_{suffix}": d.avoided_usd * rate,
+                f"avoided_best_{suffix}": d.avoided_best_usd * rate,
+                f"saving_best_{suffix}": d.saving_usd * rate,
+            }
+            for d in check.dispatches
+        },
+    }
 
 
 def or_reason(value: float | Unknown, form: str) -> str:

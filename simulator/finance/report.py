@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from models.case import Case
 from models.plan import Step
-from models.statement import Comparison, CostCurve, Driver
+from models.statement import Comparison, CostCurve, CostView, Driver, RuleCheck
+from simulator.finance.check import rule_check
 from simulator.finance.comparison import compare_opponents
 from simulator.finance.sensitivity import Advise, tornado
 
@@ -22,10 +23,17 @@ class FinanceReport:
     comparison: Comparison
     drivers: tuple[Driver, ...]
     curve: CostCurve
+    check: RuleCheck
+    views: tuple[CostView, ...]
 
 
-def finance_report(case: Case, nodes: Mapping[str, int], steps: Sequence[Step], curve: CostCurve, advise: Advise) -> FinanceReport:
-    """Compare the opponents and sweep the assumptions; `advise` gives nodes by zone for a changed case."""
+def finance_report(
+    case: Case, nodes: Mapping[str, int], steps: Sequence[Step], curve: CostCurve, advise: Advise, views: Sequence[CostView] = ()
+) -> FinanceReport:
+    """Compare the opponents and sweep the assumptions; `advise` gives nodes by zone for a changed case.
+
+    `views` is the planner's least-cost table.
+    """
     return FinanceReport(
         case=case,
         nodes=dict(nodes),
@@ -33,4 +41,6 @@ def finance_report(case: Case, nodes: Mapping[str, int], steps: Sequence[Step], 
         comparison=compare_opponents(case, nodes, steps),
         drivers=tornado(case, advise),
         curve=curve,
+        check=rule_check(case),
+        views=tuple(views),
     )

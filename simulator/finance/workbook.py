@@ -12,6 +12,7 @@ from simulator.finance.opponents import HYBRID, yearly_worker_hours
 from simulator.finance.pages import Book, Page, cell, span
 from simulator.finance.report import FinanceReport
 from simulator.finance.workbook_cash import cash_page, summary_page
+from simulator.finance.workbook_check import check_page
 from simulator.record import writing
 
 
@@ -25,6 +26,7 @@ def write_workbook(path: Path, report: FinanceReport) -> None:
         curve_page(book, report)
         aws_page(book, report)
         cash_page(book, report)
+        check_page(book, report)
         sensitivity_page(book, report)
         summary_page(summary, report)
         book.close()

@@ -11,6 +11,7 @@ from simulator.finance.documents import SideBySide, side_by_side
 from simulator.finance.report import FinanceReport, finance_report
 from simulator.pipeline.inputs import load_inputs
 from simulator.pipeline.planning import resolve
+from simulator.planner.readings import least_cost_table
 from simulator.planner.recommend import nodes_at_arrival, recommend
 from simulator.planner.screening import screen
 from simulator.planner.steps import grown, lead_days
@@ -37,7 +38,7 @@ def finance(scenario: Scenario, plan: BuildPlan | None = None, progress: Progres
     else:
         nodes, steps = _of_this_scenario(plan, scenario).recommendation.by_zone, plan.steps
     curve = screen(grown(case, lead_days(case))).curve(case.demand.size)
-    return finance_report(case, nodes, steps, curve, nodes_at_arrival)
+    return finance_report(case, nodes, steps, curve, nodes_at_arrival, least_cost_table(case))
 
 
 def _of_this_scenario(plan: BuildPlan, scenario: Scenario) -> BuildPlan:

@@ -28,7 +28,7 @@ from simulator.finance.report import FinanceReport, finance_report
 from simulator.pipeline.currency import Currency
 from simulator.pipeline.inputs import Inputs, load_inputs
 from simulator.planner.advice import Advice
-from simulator.planner.recommend import nodes_by_zone, recommend
+from simulator.planner.recommend import nodes_at_arrival, recommend
 from simulator.planner.steps import DAYS_PER_YEAR, lead_days
 from simulator.progress import SILENT, Progress
 from simulator.sentences import sentence
@@ -85,7 +85,7 @@ def money_report(planned: Planned) -> FinanceReport:
     """Everything about the plan's money, its sensitivity included."""
     advice = planned.advice
     curve = advice.screening.curve(planned.case.demand.size)
-    return finance_report(planned.case, advice.recommendation.by_zone, advice.steps, curve, nodes_by_zone)
+    return finance_report(planned.case, advice.recommendation.by_zone, advice.steps, curve, nodes_at_arrival, advice.views)
 
 
 def resolve(scenario: Scenario, inputs: Inputs) -> Case:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.plan import Limit, Readings, Recommendation, Step
 from models.reason import Reason
-from simulator.planner.readings import CostView
+from models.statement import CostView
 from simulator.planner.screening import Screening
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from models.case import Case
 from models.dispatch import nodes_for, nodes_for_served_share
 from models.plan import Readings
+from models.statement import CostView
 from simulator.planner.screening import screen
 
 
@@ -29,16 +28,6 @@ def reference_nodes(case: Case) -> int:
     """Nodes at which average costs are taken: the by-users reading, or by peak when users are not known."""
     half = readings(case)
     return max(half.by_peak_nodes if half.by_users_nodes is None else half.by_users_nodes, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class CostView:
-    """One row of the least-cost table: a yearly cost of a node, and the nodes (with spares) that cost least under it."""
-
-    name: str
-    usd_per_node_year: float
-    on_demand_nodes: int
-    best_nodes: int
 
 
 def average_usd_per_node(case: Case, nodes: int, staff_fte: float) -> float:

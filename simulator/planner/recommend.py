@@ -8,8 +8,9 @@ from models.case import Case
 from models.dispatch import aws_workers_left
 from models.errors import InfeasiblePlan, Problem, ScenarioError
 from models.plan import Limit, Readings, Recommendation
+from models.statement import CostView
 from simulator.planner.advice import Advice
-from simulator.planner.readings import CostView, average_usd_per_node, least_cost_table, readings, reference_nodes
+from simulator.planner.readings import average_usd_per_node, least_cost_table, readings, reference_nodes
 from simulator.planner.reasons import explain
 from simulator.planner.screening import Screening, screen
 from simulator.planner.steps import build_steps, grown, lead_days

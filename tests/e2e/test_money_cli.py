@@ -73,6 +73,20 @@ def test_finance_gives_the_promised_keys_and_writes_both_files(finance_json):
     assert float(document["opponents"]["hybrid"]) == pytest.approx(sum(float(row["BilledCost"]) for row in rows), abs=0.05)
 
 
+def test_finance_prints_the_private_cost_check_and_the_least_cost_table(finance_json):
+    check = finance_json[0]["rule_check"]
+    assert check["nodes"] == 40
+    assert round(check["without_staff_usd_per_year"], 2) == 289_451.23
+    assert round(check["with_staff_usd_per_year"], 2) == 379_673.45
+    pinned, first = check["dispatch"]["pinned"], check["dispatch"]["private_first"]
+    assert (round(pinned["aws_left_usd"]), round(first["aws_left_usd"])) == (464_107, 292_704)
+    assert (round(pinned["avoided_usd"], -1), round(first["avoided_usd"], -1)) == (459_480, 630_880)
+    assert (round(pinned["avoided_best_usd"], -1), round(first["avoided_best_usd"], -1)) == (330_820, 454_230)
+    assert pinned["saving_best_usd"] < 0 < first["saving_best_usd"]  # dispatch decides the case
+    table = {row["cost_of_a_node"]: (row["on_demand_nodes"], row["best_commitment_nodes"]) for row in finance_json[0]["least_cost"]}
+    assert table == {"average_no_staff": (61, 40), "average_with_staff": (54, 23), "marginal": (72, 55)}
+
+
 def test_finance_in_won_renames_the_money_keys(run, finance_json):
     document = json.loads(run("finance", "half-private-40", "--currency", "KRW", "--json").stdout)
     assert document["currency"] == "KRW"

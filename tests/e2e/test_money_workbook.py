@@ -19,7 +19,7 @@ from simulator.planner.recommend import nodes_at_arrival, recommend
 def report_of(case):
     advice = recommend(case)
     curve = advice.screening.curve(case.demand.size)
-    return finance_report(case, advice.recommendation.by_zone, advice.steps, curve, nodes_at_arrival)
+    return finance_report(case, advice.recommendation.by_zone, advice.steps, curve, nodes_at_arrival, advice.views)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,17 @@ def test_every_assumption_carries_source_date_and_confidence(report, tmp_path):
         assert row[5].value == ("set here" if parameter.overridden else parameter.confidence)
         assert row[6].value.date() == parameter.as_of
         assert row[7].value
+
+
+def test_rule_of_half_page_shows_the_private_cost_check_and_the_least_cost_table(report, tmp_path):
+    path = tmp_path / "workbook.xlsx"
+    write_workbook(path, report)
+    rows = {row[0].value: row for row in openpyxl.load_workbook(path, data_only=True)["Rule of half"].iter_rows()}
+    assert round(rows["without staff"][1].value, 2) == 289_451.23
+    assert round(rows["with 1 full-time staff"][1].value, 2) == 379_673.45
+    assert [round(rows[name][2].value) for name in ("pinned", "private_first")] == [464_107, 292_704]
+    table = {name: (rows[name][2].value, rows[name][3].value) for name in ("average_no_staff", "average_with_staff", "marginal")}
+    assert table == {"average_no_staff": (61, 40), "average_with_staff": (54, 23), "marginal": (72, 55)}
 
 
 @pytest.mark.libreoffice
