@@ -42,15 +42,17 @@ class LiveScheduler:
         self.program = program
         self.settings = settings or Settings()
         self._read = 0
+        self._uids: dict[tuple[str, str], str] = {}
 
     def replay(self, case: Case, agreement: Agreement, compare_scores: bool = True) -> None:
         """Create everything, then the pods one by one; a refused pod is deleted before the next."""
         self._create(case)
-        objects = read_objects([*case.nodes, *case.services, *_spaces(case)])
+        given = [owner for owner in case.owners if owner["kind"] != "ReplicaSet"]  # these are told by their template hash
+        objects = read_objects([*case.nodes, *case.services, *given, *_spaces(case)])
         cluster = Cluster(objects.nodes, objects.namespaces)
         settings = Settings(**{**vars(self.settings), "default_selectors": default_selectors(objects.selectors)})
         for document in case.pods:
-            self.http.post(pods_path(document), json=document).raise_for_status()
+            self.http.post(pods_path(document), json=self._with_owner(document)).raise_for_status()
             made = self._answered(pod_path(document))
             node, message = made["spec"].get("nodeName"), _refusal(made)
             pod = read_objects([{**made, "spec": {**made["spec"], "nodeName": None}}]).pods[0]
@@ -76,7 +78,17 @@ class LiveScheduler:
         for service in case.services:
             path = f"/api/v1/namespaces/{service['metadata']['namespace']}/services"
             self.http.post(path, json=service).raise_for_status()
+        for owner in case.owners:
+            path = f"/apis/apps/v1/namespaces/{owner['metadata']['namespace']}/{owner['kind'].lower()}s"
+            made = self.http.post(path, json=owner).raise_for_status().json()
+            self._uids[owner["metadata"]["namespace"], owner["metadata"]["name"]] = made["metadata"]["uid"]
         self._await_nodes(len(case.nodes), next(iter(case.spaces)))
+
+    def _with_owner(self, pod: Document) -> Document:
+        """The pod with the uid that its controller got."""
+        metadata = pod["metadata"]
+        owners = [{**owner, "uid": self._uids[metadata["namespace"], owner["name"]]} for owner in metadata.get("ownerReferences", [])]
+        return {**pod, "metadata": {**metadata, "ownerReferences": owners}}
 
     def _touch(self, node: Document) -> None:
         """Update a node: the real scheduler counts on how many nodes an image lies only when a node changes."""

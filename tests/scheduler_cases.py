@@ -18,12 +18,16 @@ Document = dict[str, Any]
 
 @dataclass
 class Case:
-    """Nodes, other objects and pods of one cluster, all as API documents; `spaces` are namespaces with their labels."""
+    """Nodes, other objects and pods of one cluster, all as API documents.
+
+    `spaces` are namespaces with their labels; `owners` are controllers that pods name as theirs, without a uid.
+    """
 
     nodes: list[Document]
     pods: list[Document]
     services: list[Document] = field(default_factory=list)
     spaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    owners: list[Document] = field(default_factory=list)
 
 
 class Generator:
@@ -31,6 +35,7 @@ class Generator:
 
     def __init__(self, seed: int, prefix: str) -> None:
         self.draw = np.random.Generator(np.random.PCG64(seed))
+        self.owner_draw = np.random.Generator(np.random.PCG64([seed, 1]))
         self.prefix = prefix
         self.spaces = {f"{prefix}-main": {"team": "red"}, f"{prefix}-side": {"team": "blue"}}
 
@@ -49,7 +54,27 @@ class Generator:
         services = [self.service(app) for app in APPS if self.chance(0.3)]
         made = [self.node(i) for i in range(nodes)]
         made[-1]["status"]["images"] = []
-        return Case(made, [self.pod(i) for i in range(pods)], services, self.spaces)
+        owners = [self.owner(kind, app) for kind in ("ReplicaSet", "StatefulSet") for app in APPS]
+        return Case(made, [self.owned(self.pod(i)) for i in range(pods)], services, self.spaces, owners)
+
+    def owner(self, kind: str, app: str) -> Document:
+        """A controller of the main namespace; a ReplicaSet selects by template hash too, as a Deployment makes it."""
+        labels = {"app": app, **({"pod-template-hash": f"hash-{app}"} if kind == "ReplicaSet" else {})}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "x"}]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+        metadata = {"name": f"{kind.lower()}-{app}", "namespace": f"{self.prefix}-main"}
+        return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+    def owned(self, pod: Document) -> Document:
+        """Give a third of the pods of the main namespace a controller."""
+        metadata = pod["metadata"]
+        if metadata["namespace"].endswith("-main") and self.owner_draw.random() < 1 / 3:
+            kind, app = ("ReplicaSet", "StatefulSet")[int(self.owner_draw.integers(2))], metadata["labels"]["app"]
+            if kind == "ReplicaSet":
+                metadata["labels"]["pod-template-hash"] = f"hash-{app}"
+            owner = {"apiVersion": "apps/v1", "kind": kind, "name": f"{kind.lower()}-{app}", "controller": True}
+            metadata["ownerReferences"] = [owner]
+        return pod
 
     def service(self, app: str) -> Document:
         return {
