@@ -130,33 +130,48 @@ def findings(document: Mapping[str, Any]) -> list[str]:
     return wrong + [f"{path}: {rule}" for path, rule, holds in cel_findings(schema, full) if holds is False]
 
 
-_META = {"name": {}, "namespace": {}, "labels": {"*": {}}, "annotations": {"*": {}}, "finalizers": {}, "ownerReferences": None}
+_STRINGS = {"*": "string"}
+_META = {
+    "name": "string",
+    "namespace": "string",
+    "labels": _STRINGS,
+    "annotations": _STRINGS,
+    "finalizers": ["string"],
+    "ownerReferences": None,
+}
 
 
-def field_tree(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The names below a schema, in the form of simulator/export/fields.json."""
+def field_tree(schema: Mapping[str, Any]) -> Any:
+    """Names and types below a schema, in the form of simulator/export/fields.json."""
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return None
+    if schema.get("x-kubernetes-int-or-string"):
+        return "integer or string"
     if "items" in schema:
-        return field_tree(schema["items"])
+        return [field_tree(schema["items"])]
     if "properties" in schema:
-        return {key: field_tree(part) for key, part in sorted(schema["properties"].items())}
+        required = {key for key in schema.get("required", []) if "default" not in schema["properties"][key]}
+        return {key + "!" * (key in required): field_tree(part) for key, part in sorted(schema["properties"].items())}
     if isinstance(schema.get("additionalProperties"), Mapping):
         return {"*": field_tree(schema["additionalProperties"])}
-    return None if schema.get("type") == "object" else {}
+    return None if schema.get("type") == "object" else schema["type"]
 
 
 def crd_tree(api_version: str, kind: str) -> dict[str, Any]:
     """The tree of a custom resource; status is left out, because nobody but its controller writes it."""
     tree = field_tree(schema_of(api_version, kind)) or {}
-    tree.pop("status", None)
-    return tree | {"metadata": _META}
+    return {key: part for key, part in tree.items() if key.rstrip("!") not in ("apiVersion", "kind", "metadata", "status")}
 
 
 BUILT_IN: dict[str, dict[str, Any]] = {
-    "v1 ConfigMap": {"data": {"*": {}}, "binaryData": {"*": {}}, "immutable": {}},
-    "v1 Namespace": {"spec": {"finalizers": {}}},
-    "scheduling.k8s.io/v1 PriorityClass": {"value": {}, "globalDefault": {}, "preemptionPolicy": {}, "description": {}},
+    "v1 ConfigMap": {"data": _STRINGS, "binaryData": _STRINGS, "immutable": "boolean"},
+    "v1 Namespace": {"spec": {"finalizers": ["string"]}},
+    "scheduling.k8s.io/v1 PriorityClass": {
+        "value!": "integer",
+        "globalDefault": "boolean",
+        "preemptionPolicy": "string",
+        "description": "string",
+    },
 }
 CUSTOM = (
     ("karpenter.sh/v1", "NodePool"),
@@ -172,6 +187,6 @@ CUSTOM = (
 
 def all_trees() -> dict[str, Any]:
     """What simulator/export/fields.json must hold."""
-    head = {"apiVersion": {}, "kind": {}, "metadata": _META}
+    head = {"apiVersion!": "string", "kind!": "string", "metadata!": _META}
     trees = {name: head | tree for name, tree in BUILT_IN.items()}
-    return trees | {f"{version} {kind}": crd_tree(version, kind) for version, kind in CUSTOM}
+    return trees | {f"{version} {kind}": head | crd_tree(version, kind) for version, kind in CUSTOM}

@@ -21,8 +21,8 @@ from typing import Any
 
 from models.errors import ApplyError, InputError, Problem
 from simulator.export.apply_report import Conflict
-from simulator.export.checks import where
 from simulator.export.kubeconfig import choose_context, kubeconfigs
+from simulator.export.objects import where
 
 CONNECT_S, READ_S = 5.0, 30.0
 BUSY_RETRIES, BUSY_PAUSE_S = 5, 1.0

@@ -19,8 +19,9 @@ import yaml
 from models.errors import InputError, Problem
 from simulator.export.access import is_cluster_scoped
 from simulator.export.bundle import INDEX
-from simulator.export.checks import check_manifests, identity, where
+from simulator.export.checks import check_manifests
 from simulator.export.manifest import LAST_STAGE, OBJECT_FOLDERS, STAGE
+from simulator.export.objects import identity, where
 
 PLAN_FILE = "apply-plan.json"
 PART_OF = "applyset.kubernetes.io/part-of"

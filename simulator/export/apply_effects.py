@@ -13,7 +13,7 @@ from typing import Any
 from models.units import quantity
 from simulator.export.apply_diff import Change
 from simulator.export.check_groups import SIZE
-from simulator.export.checks import at
+from simulator.export.objects import at
 
 NONE = "no node effect"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.export.checks import at
+from simulator.export.objects import at
 
 HANDOVER = "burstline-handover"
 _KINDS = ("MachineDeployment", "MachinePool", "Deployment")

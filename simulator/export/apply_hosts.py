@@ -13,7 +13,7 @@ from simulator.export.apply import Cluster, Refusal
 from simulator.export.apply_documents import DesiredSet
 from simulator.export.apply_report import PlannedObject
 from simulator.export.check_groups import SIZE
-from simulator.export.checks import at
+from simulator.export.objects import at
 
 _VERSION, _KIND = "metal3.io/v1alpha1", "BareMetalHost"
 

@@ -16,8 +16,8 @@ from simulator.export.apply_documents import PART_OF
 from simulator.export.apply_report import PlannedObject
 from simulator.export.apply_set import listed
 from simulator.export.check_groups import SIZE
-from simulator.export.checks import at, identity
 from simulator.export.manifest import LAST_STAGE, NODE_GROUPS
+from simulator.export.objects import at, identity
 
 RETIRER = "burstline-retire"
 STAGE = LAST_STAGE + 1

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simulator.export.apply_documents import MANAGER, Desired, DesiredSet
-from simulator.export.checks import group_kind
+from simulator.export.objects import group_kind
 
 PREFIX = "applyset.kubernetes.io"
 TOOLING = "burstline/v1"

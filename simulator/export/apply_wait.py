@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from simulator.export.checks import at
+from simulator.export.objects import at
 
 State = Literal["ready", "waiting", "silent", "failed"]
 _CONDITIONS = {

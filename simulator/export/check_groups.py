@@ -11,6 +11,7 @@ from models.errors import Problem
 from models.plan import BuildPlan
 from models.units import duration_s, quantity
 from simulator.export.labels import comma_list, pool_labels, pool_taints
+from simulator.export.objects import at, where
 
 SIZE = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-{}-size"
 CAPACITY = "capacity.cluster-autoscaler.kubernetes.io/"
@@ -44,9 +45,7 @@ def annotations_of(document: Mapping[str, Any]) -> Mapping[str, str]:
 
 def place(document: Mapping[str, Any], path: str) -> str:
     """A place in a message."""
-    metadata = document["metadata"]
-    namespace = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
-    return f"{document['kind']} {namespace}{metadata['name']}: {path}"
+    return f"{where(document)}: {path}"
 
 
 def bounds(document: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -103,13 +102,13 @@ def _is_duration(value: str) -> bool:
 
 def kubelet_arguments(template: Mapping[str, Any]) -> dict[str, str]:
     """Kubelet arguments of a KubeadmConfigTemplate by name."""
-    registration = template["spec"]["template"]["spec"].get("joinConfiguration", {}).get("nodeRegistration", {})
-    return {argument["name"]: argument["value"] for argument in registration.get("kubeletExtraArgs", [])}
+    arguments = at(template, "spec", "template", "spec", "joinConfiguration", "nodeRegistration", "kubeletExtraArgs") or []
+    return {argument["name"]: argument["value"] for argument in arguments}
 
 
 def _said_twice(document: Mapping[str, Any], templates: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[Problem]:
     """What the autoscaler is told of a future node equals what its kubelet is told."""
-    reference = document["spec"]["template"]["spec"].get("bootstrap", {}).get("configRef", {})
+    reference = at(document, "spec", "template", "spec", "bootstrap", "configRef") or {}
     template = templates.get((reference.get("kind", ""), reference.get("name", "")))
     if template is None or template["kind"] != "KubeadmConfigTemplate":
         return

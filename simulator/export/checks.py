@@ -16,7 +16,8 @@ from models.errors import Problem
 from models.plan import BuildPlan, PoolPlan
 from simulator.export import check_groups, check_priorities
 from simulator.export.access import is_cluster_scoped
-from simulator.export.fields import unknown_fields
+from simulator.export.fields import field_problems, is_known, not_json
+from simulator.export.objects import at, identity, where
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _POOL_NAME = re.compile(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?")
@@ -34,33 +35,6 @@ REFERENCE_PATHS = (
     ("spec", "template", "spec", "bootstrap", "configRef"),
     ("spec", "template", "spec", "nodeClassRef"),
 )
-
-
-def where(document: Mapping[str, Any]) -> str:
-    """Kind and name of a document for messages: `MachineDeployment capacity/prod-bm`."""
-    metadata = document.get("metadata") or {}
-    namespace = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
-    return f"{document.get('kind', '?')} {namespace}{metadata.get('name', '?')}"
-
-
-def at(document: Mapping[str, Any], *path: str) -> Any:
-    """The value at a path of keys, or None."""
-    here: Any = document
-    for step in path:
-        if not isinstance(here, Mapping):
-            return None
-        here = here.get(step)
-    return here
-
-
-def group_kind(document: Mapping[str, Any]) -> str:
-    """`Kind.group`, as ApplySets write it.
-
-    >>> group_kind({"apiVersion": "karpenter.sh/v1", "kind": "NodePool"}), group_kind({"apiVersion": "v1", "kind": "ConfigMap"})
-    ('NodePool.karpenter.sh', 'ConfigMap.')
-    """
-    version = str(document["apiVersion"])
-    return f"{document['kind']}.{version.split('/')[0] if '/' in version else ''}"
 
 
 def check_plan(plan: BuildPlan) -> list[Problem]:
@@ -100,43 +74,60 @@ def _allocatable(place: str, pool: PoolPlan) -> Iterator[Problem]:
             yield Problem(f"{place}.{field}", str(right), "reservations must leave something for pods")
 
 
-def check_manifests(documents: Sequence[Mapping[str, Any]], plan: BuildPlan | None = None) -> list[Problem]:
+def check_manifests(documents: Sequence[Any], plan: BuildPlan | None = None) -> list[Problem]:
     """Every problem of a set of Kubernetes documents; with the plan also that they say what it says."""
     problems = [problem for document in documents for problem in _structure(document)]
     if problems:
         return problems
     problems += _duplicates(documents)
-    problems += _references(documents)
-    problems += check_groups.check(documents, plan)
-    problems += check_priorities.check(documents)
+    known = [document for document in documents if is_known(document)]
+    problems += _references(known)
+    problems += check_groups.check(known, plan)
+    problems += check_priorities.check(known)
     return problems
 
 
-def _structure(document: Mapping[str, Any]) -> Iterator[Problem]:
+def _structure(document: Any) -> Iterator[Problem]:
+    if not isinstance(document, Mapping):
+        yield Problem("document", f"a {type(document).__name__}", "a mapping with apiVersion, kind and metadata")
+        return
     for field in ("apiVersion", "kind"):
-        if not isinstance(document.get(field), str):
+        if not isinstance(document.get(field), str) or not document[field]:
             yield Problem(where(document), f"no {field}", "every document names its apiVersion and kind")
             return
     metadata = document.get("metadata")
-    if not isinstance(metadata, Mapping) or not _NAME.fullmatch(str(metadata.get("name", ""))) or len(str(metadata["name"])) > 253:
-        yield Problem(f"{where(document)}: metadata.name", repr(at(document, "metadata", "name")), "a lower-case DNS name")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not isinstance(metadata, Mapping) or not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 253:
+        yield Problem(f"{where(document)}: metadata.name", repr(name), "a lower-case DNS name")
         return
+    yield from _metadata(document, metadata)
+    for problem in (*not_json(document), *field_problems(document)):
+        yield Problem(f"{where(document)}: {problem.place}", problem.found, problem.mend)
+
+
+def _metadata(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Problem]:
     for path, why in _FORBIDDEN.items():
         *parents, last = path.split(".")
         parent = at(document, *parents) if parents else document
         if isinstance(parent, Mapping) and last in parent:
             yield Problem(f"{where(document)}: {path}", "a value", f"remove it: {why}")
-    if is_cluster_scoped(str(document["kind"])) and metadata.get("namespace"):
-        yield Problem(f"{where(document)}: metadata.namespace", metadata["namespace"], "remove it: the kind is cluster-scoped")
+    namespace = metadata.get("namespace", "")
+    if not isinstance(namespace, str) or (namespace and not _NAME.fullmatch(namespace)):
+        yield Problem(f"{where(document)}: metadata.namespace", repr(namespace), "a lower-case DNS name")
+    elif namespace and is_cluster_scoped(str(document["kind"])):
+        yield Problem(f"{where(document)}: metadata.namespace", namespace, "remove it: the kind is cluster-scoped")
+    elif not namespace and is_known(document) and not is_cluster_scoped(str(document["kind"])):
+        yield Problem(f"{where(document)}: metadata.namespace", "nothing", "name it: the kind lives in namespaces")
     yield from _labels(document)
-    for path in unknown_fields(document):
-        yield Problem(f"{where(document)}: {path}", "an unknown field", f"{document['apiVersion']} {document['kind']} has no such field")
 
 
 def _labels(document: Mapping[str, Any]) -> Iterator[Problem]:
     for part in ("labels", "annotations"):
-        pairs = at(document, "metadata", part) or {}
-        for key, value in pairs.items():
+        pairs = at(document, "metadata", part)
+        if pairs is not None and not isinstance(pairs, Mapping):
+            yield Problem(f"{where(document)}: metadata.{part}", repr(pairs), "a mapping")
+            continue
+        for key, value in (pairs or {}).items():
             place = f"{where(document)}: metadata.{part}.{key}"
             if not valid_key(str(key)):
                 yield Problem(place, repr(key), "a key is [prefix/]name, the name at most 63 letters, digits, '-', '_' or '.'")
@@ -154,12 +145,6 @@ def valid_key(key: str) -> bool:
     """
     prefix, slash, name = key.rpartition("/")
     return bool(_LABEL_NAME.fullmatch(name)) and (not slash or (len(prefix) <= 253 and bool(_NAME.fullmatch(prefix))))
-
-
-def identity(document: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What makes an object one object: group-kind, namespace, name (the version does not count)."""
-    metadata = document["metadata"]
-    return group_kind(document), str(metadata.get("namespace", "")), str(metadata["name"])
 
 
 def _duplicates(documents: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

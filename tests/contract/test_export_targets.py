@@ -13,7 +13,7 @@ from models.plan import BuildPlan
 from plans import plan, pool
 from simulator.export import MODES, TARGETS
 from simulator.export.bundle import default_targets, export_bundle
-from simulator.export.fields import known_fields, unknown_fields
+from simulator.export.fields import field_problems, known_fields
 
 FOUR_ZONES = (
     pool("prod-bm", "baremetal", nodes=36, max_nodes=40),
@@ -101,4 +101,5 @@ def test_unknown_field_is_named_with_the_servers_path() -> None:
     document: Any = next(m.document for m in export_bundle(plan()).manifests if m.kind == "NodePool")
     spec = document["spec"]
     budgets = {**spec["disruption"], "budgets": [{"nodes": "50%", "reason": ["Empty"]}]}
-    assert unknown_fields({**document, "spec": {**spec, "disruption": budgets}}) == ["spec.disruption.budgets[0].reason"]
+    found = field_problems({**document, "spec": {**spec, "disruption": budgets}})
+    assert [problem.place for problem in found] == ["spec.disruption.budgets[0].reason"]

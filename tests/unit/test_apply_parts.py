@@ -17,7 +17,7 @@ from simulator.export.apply_retire import node_count, retirement
 from simulator.export.apply_wait import readiness
 from simulator.export.check_groups import SIZE
 
-_MODULES = ("manifest", "labels", "cluster_api", "access", "checks", "check_priorities", "fields", "apply_diff", "apply_set")
+_MODULES = ("objects", "manifest", "labels", "cluster_api", "access", "checks", "check_priorities", "fields", "apply_diff", "apply_set")
 
 
 @pytest.mark.parametrize("name", _MODULES)
