@@ -263,3 +263,51 @@ def test_the_snapshot_is_what_the_scheduler_reads(plain: Path) -> None:
     assert len(objects.nodes) == 23  # ceil(300 / 13.209)
     assert len(objects.pods) == 60 + 5 + 23
     assert {node.allocatable["cpu"] for node in objects.nodes} == {15_890}  # 16,000 - 110; agents then take 350
+
+
+@pytest.fixture(scope="module")
+def discounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("discounted"), frozenset({"edp-net", "marketplace"}))
+
+
+# rules of the FOCUS 1.2 specification, each as a condition that no row may meet
+FOCUS_RULES = {
+    "mandatory columns are never null": "BilledCost IS NULL OR EffectiveCost IS NULL OR ListCost IS NULL OR ContractedCost IS NULL "
+    "OR BillingAccountId IS NULL OR BillingCurrency IS NULL OR ChargeCategory IS NULL OR ChargePeriodStart IS NULL "
+    "OR ServiceCategory IS NULL OR ServiceName IS NULL OR ProviderName IS NULL OR InvoiceIssuerName IS NULL",
+    "charge category is a known one": "ChargeCategory NOT IN ('Usage', 'Purchase', 'Tax', 'Credit', 'Adjustment')",
+    "charge frequency is a known one": "ChargeFrequency NOT IN ('One-Time', 'Recurring', 'Usage-Based')",
+    "a purchase is never usage-based": "ChargeCategory = 'Purchase' AND ChargeFrequency = 'Usage-Based'",
+    "pricing category goes with usage and purchase": "(PricingCategory IS NULL) = (ChargeCategory IN ('Usage', 'Purchase'))",
+    "a sku goes with usage and purchase": "(SkuId IS NULL) = (ChargeCategory IN ('Usage', 'Purchase'))",
+    "unit prices go with usage and purchase": "(ListUnitPrice IS NULL) = (ChargeCategory IN ('Usage', 'Purchase'))",
+    "list cost is price times quantity": "abs(ListUnitPrice * PricingQuantity - ListCost) > 1e-6",
+    "contracted cost is price times quantity": "abs(ContractedUnitPrice * PricingQuantity - ContractedCost) > 1e-6",
+    "usage under a commitment is used or unused": "ChargeCategory = 'Usage' "
+    "AND (CommitmentDiscountId IS NULL) <> (CommitmentDiscountStatus IS NULL)",
+    "only usage has a commitment status": "ChargeCategory <> 'Usage' AND CommitmentDiscountStatus IS NOT NULL",
+    "a commitment has a category": "(CommitmentDiscountId IS NULL) <> (CommitmentDiscountCategory IS NULL)",
+    "covered usage is billed nothing": "CommitmentDiscountStatus IS NOT NULL AND BilledCost <> 0",
+    "a purchase that covers future charges has no effective cost": "ChargeCategory = 'Purchase' "
+    "AND CommitmentDiscountId IS NOT NULL AND EffectiveCost <> 0",
+    "consumption goes with usage that happened": "ConsumedQuantity IS NOT NULL "
+    "AND (ChargeCategory <> 'Usage' OR CommitmentDiscountStatus = 'Unused')",
+    "a period ends after it starts": "ChargePeriodEnd <= ChargePeriodStart OR BillingPeriodEnd <= BillingPeriodStart",
+    "charges lie in their billing period": "ChargePeriodStart < BillingPeriodStart OR ChargePeriodEnd > BillingPeriodEnd",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["plain", "discounted"])
+def test_focus_rows_obey_the_specification(request: pytest.FixtureRequest, kind: str) -> None:
+    counts = rows(request.getfixturevalue(kind), "focus", ", ".join(f"count(*) FILTER ({rule})" for rule in FOCUS_RULES.values()))
+    assert {name: count for name, count in zip(FOCUS_RULES, counts, strict=True) if count} == {}
+
+
+def test_negotiated_discount_is_in_the_contracted_cost_and_not_in_the_list_cost(plain: Path, discounted: Path) -> None:
+    wanted = "sum(ListCost), sum(ContractedCost)"
+    usage = "FILTER (ChargeCategory = 'Usage' AND ServiceName = 'Amazon Elastic Compute Cloud' AND PricingCategory = 'Standard')"
+    sql = ", ".join(f"{part} {usage}" for part in wanted.split(", "))
+    (listed, contracted), (list_again, discounted_cost) = rows(plain, "focus", sql), rows(discounted, "focus", sql)
+    assert listed == pytest.approx(contracted)
+    assert list_again == pytest.approx(listed)
+    assert discounted_cost == pytest.approx(0.95 * contracted)

@@ -56,10 +56,15 @@ def focus_tables(company: Company, period: Period, lines: Lines, generations: ND
 
 
 def _discounted(company: Company, lines: Lines) -> Lines:
-    """Billed and effective cost include an enterprise discount that CUR shows in net columns or in the discount map."""
+    """Every cost but the list cost includes an enterprise discount that CUR shows in net columns or in the discount map.
+
+    `contracted` joins the columns: the negotiated price of the usage, without its commitment discount.
+    """
     inside = lines.discountable and not company.extras.isdisjoint({"edp-net", "edp-map"})
     kept = 1.0 - EDP_SHARE if inside else 1.0
-    return replace(lines, unblended=lines.unblended * kept, effective=lines.effective * kept)
+    contracted = (lines.listed if lines.item_type in _COVERED else lines.unblended) * kept
+    columns = {**lines.columns, "contracted": contracted}
+    return replace(lines, unblended=lines.unblended * kept, effective=lines.effective * kept, columns=columns)
 
 
 def _table(values: dict[str, Any], rows: int) -> pa.Table:
@@ -94,7 +99,7 @@ def _commitment(lines: Lines) -> dict[str, Any]:
         "CommitmentDiscountId": lines.commitment, "CommitmentDiscountCategory": "Spend" if plan else "Usage",
         "CommitmentDiscountName": "Compute Savings Plan" if plan else "Standard reservation",
         "CommitmentDiscountType": "Compute Savings Plans" if plan else "Standard Reserved Instances",
-        "CommitmentDiscountQuantity": spend if plan else lines.amount, "CommitmentDiscountUnit": "USD" if plan else "Hrs",
+        "CommitmentDiscountQuantity": spend if plan else lines.amount, "CommitmentDiscountUnit": "USD" if plan else "Hours",
     }  # fmt: skip
 
 
@@ -114,10 +119,11 @@ def _charge(lines: Lines) -> dict[str, Any]:
     listed = lines.listed if lines.unit or purchase else billed
     category = "Purchase" if purchase else _CATEGORY.get(lines.item_type, "Usage")
     upfront = purchase and bool(lines.commitment)
-    money = _money(lines, billed, lines.effective, billed if upfront else listed, None if covered else billed)
+    money = _money(lines, billed, lines.effective, billed if upfront else listed, lines.columns["contracted"])
     frequency = "Usage-Based" if category == "Usage" else "Recurring" if lines.item_type == "Fee" and not upfront else "One-Time"
-    quantities = _quantities(lines) if category in ("Usage", "Purchase") else {}
-    return money | quantities | {
+    priced = category in ("Usage", "Purchase")
+    prices = _prices(lines, money, lines.amount) | _quantities(lines) if priced else {}
+    return money | prices | {
         "ChargeCategory": category, "ChargeFrequency": frequency, "CommitmentDiscountStatus": "Used" if covered else None,
         "PricingCategory": _pricing_category(lines, category, covered),
     }  # fmt: skip
@@ -125,7 +131,8 @@ def _charge(lines: Lines) -> dict[str, Any]:
 
 def _purchase(lines: Lines) -> dict[str, Any]:
     none = np.zeros(len(lines))
-    return _money(lines, lines.unblended, none, lines.unblended, lines.unblended) | _quantities(lines) | {
+    money = _money(lines, lines.unblended, none, lines.unblended, lines.unblended)
+    return money | _prices(lines, money, lines.amount) | _quantities(lines) | {
         "ChargeCategory": "Purchase", "ChargeFrequency": "Recurring", "PricingCategory": "Standard",
     }  # fmt: skip
 
@@ -135,21 +142,28 @@ def _unused(lines: Lines) -> dict[str, Any]:
     none = np.zeros(len(lines))
     plan = "savingsplan" in lines.commitment
     quantity = lines.effective if plan else np.full(len(lines), lines.columns.get("reservation_unused_quantity", 0.0))
-    return _money(lines, none, lines.effective, none, lines.effective) | {
+    money = _money(lines, none, lines.effective, none, none)
+    return money | _prices(lines, money, np.ones(len(lines))) | {
         "ChargeCategory": "Usage", "ChargeFrequency": "Usage-Based", "PricingCategory": "Committed",
         "CommitmentDiscountStatus": "Unused", "CommitmentDiscountQuantity": quantity,
-        "PricingQuantity": quantity, "PricingUnit": "USD" if plan else "Hrs", **_sku(lines),
+        "PricingQuantity": quantity, "PricingUnit": "USD" if plan else "Hours", **_sku(lines),
     }  # fmt: skip
 
 
 def _money(lines: Lines, billed: Any, effective: Any, listed: Any, contracted: Any) -> dict[str, Any]:
-    agreed = effective if contracted is None else contracted
     return {
         "BilledCost": billed * lines.fx, "EffectiveCost": effective * lines.fx, "ListCost": listed * lines.fx,
-        "ContractedCost": agreed * lines.fx, "PricingCurrencyEffectiveCost": effective,
-        "ListUnitPrice": listed / lines.amount * lines.fx, "PricingCurrencyListUnitPrice": listed / lines.amount,
-        "ContractedUnitPrice": agreed / lines.amount * lines.fx, "PricingCurrencyContractedUnitPrice": agreed / lines.amount,
+        "ContractedCost": contracted * lines.fx, "PricingCurrencyEffectiveCost": effective,
     }  # fmt: skip
+
+
+def _prices(lines: Lines, money: dict[str, Any], quantity: Any) -> dict[str, Any]:
+    """Unit prices, in billing and in pricing currency; cost = price x PricingQuantity."""
+    found: dict[str, Any] = {}
+    for kind in ("List", "Contracted"):
+        price = money[f"{kind}Cost"] / quantity
+        found |= {f"{kind}UnitPrice": price, f"PricingCurrency{kind}UnitPrice": price / lines.fx}
+    return found
 
 
 def _quantities(lines: Lines) -> dict[str, Any]:
