@@ -34,7 +34,7 @@ I4 = np.int32
 U8 = np.uint64
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def join(
     n, now, node_cpu, node_memory, node_pods, node_extended,
     clock, setup, rules, arrival, shape, duration, departure,
@@ -62,7 +62,7 @@ def join(
     )  # fmt: skip
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def leave(
     n, now, node_pods,
     clock, setup, rules, arrival, shape, duration, departure,
@@ -108,17 +108,21 @@ def leave(
     if evicted == 0:
         return evicted
     prune_heap(clock, setup, placed, late_end, heap)
-    stuck = np.zeros(shapes, dtype=np.uint8)
+    tried_rank, tried_order = np.int64(2**31), np.int64(0)
     while True:
         best, best_rank, best_order = np.int64(-1), np.int64(0), np.int64(0)
         for s in range(shapes):
             p = head[s]
-            if p < 0 or stuck[s]:
+            if p < 0:
                 continue
-            if best < 0 or shape_rank[s] > best_rank or (shape_rank[s] == best_rank and queue_order[p] < best_order):
-                best, best_rank, best_order = p, np.int64(shape_rank[s]), np.int64(queue_order[p])
+            rank, order = np.int64(shape_rank[s]), np.int64(queue_order[p])
+            if rank > tried_rank or (rank == tried_rank and order <= tried_order):
+                continue
+            if best < 0 or rank > best_rank or (rank == best_rank and order < best_order):
+                best, best_rank, best_order = p, rank, order
         if best < 0:
             return evicted
+        tried_rank, tried_order = best_rank, best_order
         s = np.int64(shape[best])
         if setup[TREE] != 0:
             target = pick(s, tie_salt(best, setup[SEED]), shapes, tree, levels)
@@ -128,7 +132,6 @@ def leave(
                 pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
             )  # fmt: skip
         if target < 0:
-            stuck[s] = 1
             continue
         stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
         start_late(best, s, target, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags)
@@ -142,7 +145,7 @@ def leave(
         )  # fmt: skip
 
 
-@compiled()
+@compiled(_nrt=False)
 def prune_heap(clock, setup, placed, late_end, heap):
     """Drop the ends of jobs that lost their node, so that the heap never holds more than one end of a pod."""
     mask = (np.int64(1) << setup[SHIFT]) - 1

@@ -39,7 +39,7 @@ SETUP = 5
 REACHED, WOKEN = 0, 1
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def heap_push(heap, n, key):
     """Add a key to the `n` that are there; parents are never larger than their children."""
     i = n
@@ -52,7 +52,7 @@ def heap_push(heap, n, key):
     heap[U8(i)] = key
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def heap_pop(heap, n):
     """Remove the smallest of `n` keys."""
     key = heap[U8(n - 1)]
@@ -70,7 +70,7 @@ def heap_pop(heap, n):
     heap[U8(i)] = key
 
 
-@compiled(forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy", _nrt=False)
 def touch(
     n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
@@ -88,7 +88,7 @@ def touch(
         lift(n, shape_cpu.size, tree, levels)
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def take(n, s, sign, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis):
     """Give (sign 1) or return (sign -1) the room of one pod of shape `s` on node `n`."""
     free_cpu[n] -= I4(sign * shape_cpu[s])
@@ -98,7 +98,7 @@ def take(n, s, sign, free_cpu, free_memory, free_pods, free_extended, shape_cpu,
         free_extended[U8(shape_axis[s]) * U8(free_cpu.size) + n] -= I4(sign * shape_extended[s])
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def tally(place, s, change, left_ms, shapes, count, area):
     """`change` pods of shape `s` more at `place` (a pool, or the queue) for the `left_ms` that remain of this hour."""
     k = U8(place) * U8(shapes) + U8(s)
@@ -106,7 +106,7 @@ def tally(place, s, change, left_ms, shapes, count, area):
     area[k] += change * left_ms
 
 
-@compiled()
+@compiled(_nrt=False)
 def close_hours(clock, setup, until, count, area, shape_cpu, shape_memory, shape_class, hour_cpu, hour_memory, hour_pods):
     """Write every hour that ends at or before `until`: exact integrals of pods, millicores and MiB over milliseconds."""
     hour_ms, classes, shapes = setup[HOUR_MS], setup[CLASSES], shape_cpu.size
@@ -127,7 +127,7 @@ def close_hours(clock, setup, until, count, area, shape_cpu, shape_memory, shape
     clock[HOUR] = h
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def _leave_queue(p, s, placed, queue_next, head, tail):
     """Take pod `p` out of its queue; entries that were withdrawn behind it are dropped when they reach the front."""
     if head[s] != p:
@@ -140,7 +140,7 @@ def _leave_queue(p, s, placed, queue_next, head, tail):
         tail[s] = -1
 
 
-@compiled()
+@compiled(_nrt=False)
 def wait_for_room(p, s, again, now, clock, setup, placed, queue_next, queue_order, head, tail, shape_flags, shapes, pools, count, area):
     """Pod `p` joins the queue of its shape."""
     placed[p] = PENDING_AGAIN if again else PENDING
@@ -158,7 +158,7 @@ def wait_for_room(p, s, again, now, clock, setup, placed, queue_next, queue_orde
     tally(pools, s, 1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
 
 
-@compiled()
+@compiled(_nrt=False)
 def stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area):
     """Pod `p` leaves the queue of its shape, placed or withdrawn."""
     _leave_queue(p, s, placed, queue_next, head, tail)
@@ -168,7 +168,7 @@ def stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_
     tally(pools, s, -1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
 
 
-@compiled()
+@compiled(_nrt=False)
 def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags):
     """Pod `p` starts on node `n` after a wait: a job ends one duration later, a replica when its Deployment says so."""
     if placed[p] == PENDING:
@@ -182,7 +182,7 @@ def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late
         clock[HEAPED] += 1
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def refill(
     n, now, clock, setup, arrival, shape, duration,
     placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
@@ -220,7 +220,7 @@ def refill(
         starts[q * shapes + s] += 1
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def advance(
     until, watch, clock, setup, rules, arrival, shape, duration, departure,
     placed, wait, queue_next, queue_order, late_end, heap,

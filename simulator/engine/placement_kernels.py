@@ -29,7 +29,7 @@ R_FIT_WEIGHT, R_BALANCE_WEIGHT, R_MOST, R_BALANCE_MASK, R_BALANCE_SHIFT = range(
 _SAFE = {"nsz", "nnan", "ninf"}  # keep every rounding: no contraction, no reassociation
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True, _nrt=False)
 def tie_salt(pod, seed):
     """17 random bits of a pod: a multiplicative hash of its number and the run's seed; seed 0 asks for lowest ties."""
     if seed == 0:
@@ -39,7 +39,7 @@ def tie_salt(pod, seed):
     return I4(np.int64(x >> U8(64 - SLOT_BITS)))
 
 
-@compiled(forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy", _nrt=False)
 def _score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory_base, sign, rules):
     """Weighted integer score of a node that keeps `a` cpu and `b` memory free after taking the pod.
 
@@ -56,7 +56,7 @@ def _score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory
     return I4(I4(fit_weight * fit) + I4(balance_weight * balance))
 
 
-@compiled(error_model="numpy", fastmath=_SAFE)
+@compiled(forceinline=True, error_model="numpy", fastmath=_SAFE, _nrt=False)
 def scan(
     s, salt, rules, free_cpu, free_memory, free_pods, free_extended, without,
     pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
@@ -100,7 +100,7 @@ def scan(
     return np.int64(I4(best & I4(SLOT_MASK)) ^ salt)
 
 
-@compiled(error_model="numpy", fastmath=_SAFE)
+@compiled(error_model="numpy", fastmath=_SAFE, _nrt=False)
 def rescore(
     n, rules, free_cpu, free_memory, free_pods, free_extended, without,
     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree,
@@ -130,7 +130,7 @@ def rescore(
                 tree[row + s] = np.uint16(0)
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def lift(n, shapes, tree, levels):
     """Carry the change of leaf `n` to the root: each row is the maximum of its eight children, shape by shape."""
     i = U8(n)
@@ -146,7 +146,7 @@ def lift(n, shapes, tree, levels):
             tree[own + s] = max(low, high)
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", _nrt=False)
 def pick(s, salt, shapes, tree, levels):
     """Best slot for shape `s` from the tree, or -1; among equals the largest `number xor salt`, digit by digit."""
     w = U8(shapes)
