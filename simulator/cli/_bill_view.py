@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from models.unknown import Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.bill import BillPeriod, BillReport
+    from simulator.ingest.cost_explorer import CrossCheck
 
 _MONEY = (
     "unblended",
@@ -38,7 +41,7 @@ _PLAIN = (
 )
 
 
-def as_document(report: BillReport) -> dict[str, Any]:
+def as_document(report: BillReport, checks: Sequence[CrossCheck] = (), ledger_rows: int | None = None) -> dict[str, Any]:
     """The JSON document: money keys end in the bill's currency code."""
     currencies = sorted({period.currency for period in report.periods})
     return {
@@ -46,6 +49,20 @@ def as_document(report: BillReport) -> dict[str, Any]:
         "periods": [_period(period) for period in report.periods],
         "refused": list(report.refused),
         "ignored": [{"path": path, "found": why} for path, why in report.ignored],
+        **({"cross_check": [_checked(check) for check in checks]} if checks else {}),
+        **({"ledger_rows": ledger_rows} if ledger_rows is not None else {}),
+    }
+
+
+def _checked(check: CrossCheck) -> dict[str, Any]:
+    end = f"_{check.currency.lower()}"
+    return {
+        "period": check.period,
+        "measure": check.measure,
+        "bill" + end: check.bill,
+        "cost_explorer" + end: check.cost_explorer,
+        "difference" + end: check.difference,
+        "passed": check.passed,
     }
 
 
@@ -83,7 +100,7 @@ def _period(period: BillPeriod) -> dict[str, Any]:
     }
 
 
-def draw(report: BillReport) -> None:
+def draw(report: BillReport, checks: Sequence[CrossCheck] = ()) -> None:
     """Print the reconciliation to stdout, what was refused to stderr."""
     from rich.console import Console
     from rich.table import Table
@@ -100,6 +117,10 @@ def draw(report: BillReport) -> None:
     for period in report.periods:
         for note in period.notes:
             out.print(f"{period.period}: {note}", markup=False, highlight=False)
+    for check in checks:
+        same = "agrees with" if check.passed else "differs from"
+        amounts = f"{_money(check.bill, check.currency)} {same} Cost Explorer's {_money(check.cost_explorer, check.currency)}"
+        out.print(f"{check.period}: {check.measure} {amounts}", markup=False, highlight=False)
     if report.ignored:
         out.print(
             f"{len(report.ignored)} files left aside, e.g. {report.ignored[0][0]}: {report.ignored[0][1]}", markup=False, highlight=False

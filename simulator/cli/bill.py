@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="Keep the bills in this file for later commands.")
 @click.option("--currency", help="Convert every bill to this currency, with --rates.")
 @click.option("--rates", "rates_file", type=click.Path(path_type=Path), help="YAML list of dated exchange rates.")
+@click.option("--focus", type=click.Path(path_type=Path, dir_okay=False), help="Write the bills as one FOCUS 1.2 ledger (csv).")
+@click.option("--beside", type=click.Path(path_type=Path), multiple=True, help="FOCUS file to join to the ledger; may be repeated.")
+@click.option("--cross-check", is_flag=True, help="Compare the totals with Cost Explorer (one paid request).")
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -26,6 +29,9 @@ def command(
     store: Path | None,
     currency: str | None,
     rates_file: Path | None,
+    focus: Path | None,
+    beside: tuple[Path, ...],
+    cross_check: bool,
     as_json: bool,
 ) -> None:
     """Import AWS bills from PATHS: files, folders of deliveries or s3:// addresses.
@@ -33,12 +39,17 @@ def command(
     Reads legacy CUR, CUR 2.0 and FOCUS, proves that each period adds up and refuses what does not, naming the rows.
     A period delivered again replaces the old one whole.
 
-    Example: burstline bill ~/bills/2025 --store company.duckdb
+    \b
+    Example:
+      burstline bill ~/bills/2025 --store company.duckdb
+      burstline bill ~/bills/2025 --focus ledger.csv --beside out/focus.csv
     """
     from simulator.cli._bar import progress_bar
     from simulator.cli._bill_view import as_document, draw
     from simulator.ingest.bills import import_bills
+    from simulator.ingest.cost_explorer import cross_check as compare
     from simulator.ingest.currency import load_rates
+    from simulator.ingest.focus_out import write_focus
     from simulator.ingest.store import open_store
 
     rates = load_rates(rates_file) if rates_file else None
@@ -47,11 +58,13 @@ def command(
     try:
         with progress_bar() as progress:
             report: BillReport = import_bills(paths, connection, format=format_name, currency=target, rates=rates, progress=progress)
+        rows = write_focus(connection, focus, beside) if focus else None
     finally:
         connection.close()
+    checks = compare(report.periods) if cross_check else ()
     if as_json:
-        print_json(as_document(report))
+        print_json(as_document(report, checks, rows))
     else:
-        draw(report)
+        draw(report, checks)
     if report.refused:
         raise click.exceptions.Exit(2)
