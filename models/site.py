@@ -15,7 +15,7 @@ class Site(BaseModel):
 
     kubernetes_patch: int = Field(0, ge=0, description="patch level behind the scenario's Kubernetes minor")
     metal_image_url: str = Field("https://images.example.org/node-{version}.qcow2", description="node image of bare-metal servers")
-    metal_image_checksum: str = Field("https://images.example.org/node-{version}.qcow2.sha256sum", description="its checksum or a URL of it")
+    metal_image_checksum: str = Field("https://images.example.org/node-{version}.qcow2.sha256sum", description="checksum, or its URL")
     openstack_image: str = Field("node-{version}", description="Glance image of VM workers")
     openstack_metal_image: str = Field("node-{version}-bm", description="Glance image of Ironic workers")
     openstack_root_volume_gib: int = Field(100, ge=10, description="boot volume of VM workers")

@@ -205,7 +205,7 @@ def report_page(planned: Planned, language: Language) -> str:
     w, plan = words(language), planned.plan
     bill = bill_table(planned, language)
     sections = [
-        Section(w["why"], plan.reasons),
+        Section(w["why"], (*plan.reasons, *planned.inputs.notes)),
         Section(w["cost_curve"], figure=cost_curve(planned, language)),
         Section(w["alternatives"], table=answers(planned, language)),
         Section(w["load_duration"], figure=load_duration(planned, language)),

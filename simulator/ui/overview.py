@@ -84,6 +84,9 @@ def page() -> None:
     """Draw the page."""
     before = state.read()
     what_if, bills = _sidebar(before)
+    if what_if != before:  # widgets are named by their labels and defaults: draw them again from what was chosen
+        state.write(what_if, only_case=what_if.case != before.case)
+        st.rerun()
     state.write(what_if)
     w = words(what_if.language)
     st.title(w["app_title"])
@@ -103,7 +106,7 @@ def _sidebar(before: WhatIf) -> tuple[WhatIf, tuple[str, ...]]:
         w = words(cast(Language, language or before.language))
         names = catalog.scenario_names()
         case = st.selectbox(w["case"], names, index=names.index(before.case))
-        upload = st.file_uploader(w["bill_upload"], accept_multiple_files=True)
+        upload = st.file_uploader(w["bill_upload"], accept_multiple_files=True, key="bills")
         with st.form("what-if"):
             st.subheader(w["what_if"])
             growth = st.slider(w["growth"], -50, 100, round(before.growth_share * 100), format="%d %%")
@@ -152,6 +155,8 @@ def _answer(planned: Planned, language: Language) -> None:
     with left:
         st.subheader(w["why"])
         st.markdown("\n".join(f"- {_plain(reason)}" for reason in planned.plan.reasons))
+        for note in planned.inputs.notes:
+            st.caption(_plain(note))
     with right:
         st.subheader(w["alternatives"])
         _table(documents.answers(planned, language))

@@ -70,13 +70,11 @@ def read() -> WhatIf:
     )
 
 
-def write(what_if: WhatIf) -> None:
-    """Put the what-if into the URL."""
-    st.query_params.from_dict(
-        {
-            "case": what_if.case,
-            "lang": what_if.language,
-            "currency": what_if.currency,
+def write(what_if: WhatIf, *, only_case: bool = False) -> None:
+    """Put the what-if into the URL; with `only_case` the case's own numbers apply again."""
+    query = {"case": what_if.case, "lang": what_if.language, "currency": what_if.currency}
+    if not only_case:
+        query |= {
             "growth": f"{what_if.growth_share:g}",
             "discount": f"{what_if.discount_share:g}",
             "share": f"{what_if.build_share:g}",
@@ -85,7 +83,7 @@ def write(what_if: WhatIf) -> None:
             "objective": what_if.objective,
             "dispatch": what_if.dispatch,
         }
-    )
+    st.query_params.from_dict(query)
 
 
 def _choice(key: str, allowed: tuple[str, ...], otherwise: str) -> str:
