@@ -15,7 +15,7 @@ import numpy as np
 import simpy
 
 from models.units import MS_PER_S
-from simulator.engine.binpacking import Vector
+from simulator.engine.binpacking import Matrix, Vector
 from simulator.engine.karpenter import Claim, Existing, Pool, Provisioning, provision
 from simulator.engine.karpenter_consolidation import Candidate, Command, empty_nodes, one_node, several_nodes, within_budgets
 from simulator.engine.karpenter_input import KarpenterFile
@@ -25,6 +25,8 @@ from simulator.engine.replay_world import World, unschedulable
 from simulator.streams import Streams
 
 POLL_MS = 10 * MS_PER_S
+FIRST_LOOK_MS = 500
+"""Karpenter is started just before second 0, as in the recordings; later looks follow from the first."""
 VALIDATE_MS = 15 * MS_PER_S
 NOMINATED_MS = 20 * MS_PER_S
 POD_EVENT_MS = 10 * MS_PER_S
@@ -67,7 +69,7 @@ class Karpenter:
         self._batch: set[int] = set()
         self._pulse = world.env.event()
         self._names = streams("karpenter-names")
-        self._phase_ms = int(streams("karpenter-phase").integers(POLL_MS))
+        self._phase_ms = FIRST_LOOK_MS + int(streams("karpenter-phase").integers(FIRST_LOOK_MS))
         world.on_unschedulable = self._trigger
         world.on_pod = self._pod_event
         for node, group in file.owned:
@@ -125,8 +127,9 @@ class Karpenter:
                 self.nodes[rows[at]].nominated_ms = self.world.now + NOMINATED_MS
         return result
 
-    def _provision(self, counts: Vector, rows: Sequence[int]) -> Provisioning:
+    def _provision(self, counts: Vector, rows: Sequence[int], taken: Matrix | None = None) -> Provisioning:
         world, index = self.world, np.array(rows, dtype=np.int64)
+        free = world.free()[index] if taken is None else world.free()[index] - taken
         allowed = world.rows.allowed[index]
         best = np.array([sum(term.weight for term in pod.preferred) for pod in world.kinds.pods], dtype=np.int64)
         liked = allowed & (world.rows.preferred[index] >= best)
@@ -134,7 +137,7 @@ class Karpenter:
             sum((self.file.catalog.capacity[node.type] for row, node in self._mine() if node.pool is pool), world.kinds.vector({}))
             for pool in self.file.pools
         ]
-        return provision(counts, world.kinds, Existing(world.free()[index], allowed, liked), self.file.pools, self.file.catalog, used)
+        return provision(counts, world.kinds, Existing(free, allowed, liked), self.file.pools, self.file.catalog, used)
 
     def _mine(self) -> list[tuple[int, Launched]]:
         return [(row, node) for row, node in self.nodes.items() if self.world.rows.present[row]]
@@ -216,8 +219,7 @@ class Karpenter:
             mine = [node for _, node in self._mine() if node.pool is pool]
             budgets[pool.name] = pool.budget(len(mine)) - sum(node.leaving for node in mine)
         for row, node in self._mine():
-            after = node.pool.consolidate_after_ms
-            quiet = after is not None and world.now >= node.event_ms + after + NOTICE_MS
+            quiet = self._quiet(row)
             counts = world.rows.counts[row].copy()
             mode = not node.pool.when_empty_only or (method == "empty" and not counts.any())
             if not node.leaving and world.rows.open[row] and quiet and world.now >= node.nominated_ms and mode:
@@ -229,12 +231,22 @@ class Karpenter:
         return within_budgets(found, budgets)
 
     def _simulate(self, candidates: Sequence[Candidate]) -> Provisioning:
-        """Schedule the candidates' pods, and all that waits, without them; `left` forgets pods that wait anyway."""
-        rows = [candidate.row for candidate in candidates]
-        waiting = self._waiting()
-        moving = sum((candidate.counts for candidate in candidates), waiting * 0)
-        result = self._provision(waiting + moving, self._stayers(rows))
-        return replace(result, left=np.maximum(result.left - waiting, 0))
+        """Schedule the candidates' pods without them, after what waits anyway; only quiet nodes receive running pods."""
+        rows = self._stayers([candidate.row for candidate in candidates])
+        first = self._provision(self._waiting(), rows)
+        kept = [at for at, row in enumerate(rows) if self._quiet(row)]
+        taken = first.placed[kept] @ self.world.kinds.requests
+        moving = sum((candidate.counts for candidate in candidates), self.world.kinds.requests[:, 0] * 0)
+        result = self._provision(moving, [rows[at] for at in kept], taken)
+        return replace(result, claims=first.claims + result.claims)
+
+    def _quiet(self, row: int) -> bool:
+        """No pod came or went for the pool's consolidateAfter; nodes that Karpenter did not make always count as quiet."""
+        node = self.nodes.get(row)
+        if node is None:
+            return True
+        after = node.pool.consolidate_after_ms
+        return after is not None and self.world.now >= node.event_ms + after + NOTICE_MS
 
     def _validated(self, method: str, command: Command) -> Command | None:
         """The command if its nodes still qualify and the same thing would be done now; empty nodes are judged one by one."""
