@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("scenario", default="half-private-40")
 @click.option("--override", help="Named override of the scenario.")
+@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Write the figure to this HTML file.")
 @json_option
-def command(scenario: str, override: str | None, as_json: bool) -> None:
+def command(scenario: str, override: str | None, figure: Path | None, as_json: bool) -> None:
     """Rebuild the hourly demand of SCENARIO: worker hours, three readings of half, right-sizing, forecast.
 
     SCENARIO is a shipped name or a YAML file.
 
     \b
     Example:
-      burstline demand half-private-40
+      burstline demand half-private-40 --figure demand.html
     """
     from simulator.catalog import load_scenario
     from simulator.cli._bar import progress_bar
@@ -37,6 +39,11 @@ def command(scenario: str, override: str | None, as_json: bool) -> None:
     with progress_bar() as progress:
         given = load_inputs(chosen, progress)
     report = _report(chosen, given)
+    if figure is not None:
+        from simulator.demand.figure import figure_html
+        from simulator.record import write_text
+
+        write_text(figure, figure_html(report, chosen.scenario))
     if as_json:
         print_json(_document(chosen, report))
     else:
@@ -67,6 +74,7 @@ def _document(scenario: Scenario, report: DemandReport) -> dict[str, Any]:
         "peak": report.peak,
         "mean": report.mean,
         "load_factor": report.load_factor,
+        "mean_week": report.week,
         "readings": report.readings,
         "implied_premium": report.implied_premium,
         "served_share": report.served_share,

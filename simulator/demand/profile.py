@@ -57,15 +57,6 @@ def users_of(demand: Demand) -> NDArray[np.int64]:
     return np.array([workload.users for workload in demand.workloads], dtype=np.int64)
 
 
-def grown(demand: Demand, factor: float) -> Demand:
-    """The same demand times `factor`, replicas rounded to whole pods."""
-    return replace(
-        demand,
-        requests=demand.requests * factor,
-        workloads=tuple(replace(w, replicas=np.rint(w.replicas * factor).astype(np.int64)) for w in demand.workloads),
-    )
-
-
 def with_assumed_pods(demand: Demand, cpu_m: int, memory_mib: int) -> Demand:
     """A demand rebuilt from a bill, with pods of one assumed size, so that it can be simulated; the requests stay as they are.
 

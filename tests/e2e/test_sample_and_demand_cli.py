@@ -125,3 +125,14 @@ def test_a_single_day_has_readings_and_says_why_it_has_no_forecast(tmp_path: Pat
     assert document["readings"]["by_peak_nodes"] == 40
     assert document["forecast"] == {"unknown": "history: found 24 hours of demand; give at least two days, better a year"}
     assert "give at least two days" in run("demand", str(scenario)).stdout
+
+
+def test_the_figure_is_one_page_that_needs_no_network(three_days: Path, tmp_path: Path) -> None:
+    page = tmp_path / "demand.html"
+    assert run("demand", str(three_days), "--figure", str(page)).exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "Load duration" in text
+    assert "src=" not in text.split("<body>")[1][:200]
+    again = tmp_path / "again.html"
+    run("demand", str(three_days), "--figure", str(again))
+    assert again.read_bytes() == page.read_bytes()
