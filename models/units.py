@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 
 HOURS_PER_YEAR = 8760
 HOURS_PER_MONTH = 730
@@ -42,9 +42,9 @@ def quantity(text: str | int | float) -> Decimal:
     number, exponent, suffix = match.groups()
     try:
         value = Decimal(number) * (Decimal("1" + exponent) if exponent else _SUFFIX[suffix or ""])
-    except InvalidOperation as error:
+        return value.normalize().quantize(Decimal(1)) if value == value.to_integral_value() else value
+    except ArithmeticError as error:
         raise ValueError(f"{text!r} is out of range") from error
-    return value.normalize().quantize(Decimal(1)) if value == value.to_integral_value() else value
 
 
 def _ceil(value: Decimal) -> int:

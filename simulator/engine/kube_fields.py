@@ -11,6 +11,9 @@ from models.errors import Problem
 from models.units import cpu_m, memory_bytes
 from simulator.engine.objects import CPU
 
+LARGEST = 2**53
+"""Amounts up to here keep 64-bit score arithmetic exact: 9 PB, or 9e12 cores."""
+
 
 @lru_cache(maxsize=65536)
 def amount(resource: str, text: str) -> int:
@@ -20,8 +23,8 @@ def amount(resource: str, text: str) -> int:
     (1500, 2147483648, 1)
     """
     value = cpu_m(text) if resource == CPU else memory_bytes(text)
-    if value < 0:
-        raise ValueError(f"{text!r} is negative")
+    if not 0 <= value <= LARGEST:
+        raise ValueError(f"{text!r} is negative or beyond any node")
     return value
 
 
@@ -125,5 +128,5 @@ class Fields:
                     raise ValueError(f"{value!r} is no quantity")
                 found[str(resource)] = amount(str(resource), str(value))
             except ValueError:
-                part.refuse(str(resource), value, "give a Kubernetes quantity such as 500m, 2 or 16Gi, not negative")
+                part.refuse(str(resource), value, "give a Kubernetes quantity such as 500m, 2 or 16Gi, not negative, at most 2^53")
         return found
