@@ -71,7 +71,7 @@ class Server:
                 base_url=self.place + "/",
                 headers=headers,
                 auth=_basic(access),
-                verify=_trust(access.ca),
+                verify=_trust(access),
                 timeout=access.timeout_s,
                 transport=transport,
             )
@@ -209,11 +209,14 @@ def _basic(access: Access) -> tuple[str, str] | None:
     return (user, password or "") if user else None
 
 
-def _trust(ca: Path | None) -> ssl.SSLContext:
+def _trust(access: Access) -> ssl.SSLContext:
+    """Certificates to trust; none are loaded for plain HTTP."""
+    if httpx.URL(access.url).scheme == "http" and access.ca is None:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return ssl.create_default_context(cafile=str(ca) if ca else None)
+        return ssl.create_default_context(cafile=str(access.ca) if access.ca else None)
     except (OSError, ssl.SSLError) as error:
-        raise MetricsError(Problem(str(ca), f"no usable certificate authority ({error})", "give a PEM file with --ca")) from None
+        raise MetricsError(Problem(str(access.ca), f"no usable certificate authority ({error})", "give a PEM file with --ca")) from None
 
 
 def _asked_wait_s(response: httpx.Response, wait_s: float | None) -> float | None:

@@ -85,11 +85,11 @@ def _stage_raw(
         return None
     warnings = [text for _, one in files for text in one.warnings]
     series = _dated(files, options, warnings)
+    places = ", ".join(str(path) for path, _ in files)
     if not series:
-        places = ", ".join(str(path) for path, _ in files)
         raise MetricsError(Problem(places, "no samples", "give a scrape with content"))
     preset = load_preset(options.preset)
-    grid = grid_of(series, options.start, options.end)
+    grid = grid_of(places, series, options.start, options.end)
     named = by_metric(series)
     owners = owners_of(preset, named)
     found: dict[str, tuple[int, int]] = {}
@@ -113,18 +113,17 @@ def _stage_raw(
     names = sorted(owners.labels)
     labels = pa.array([sorted(owners.labels[name].items()) for name in names], pa.map_(pa.string(), pa.string()))
     insert(connection, "usage_namespace", pa.table({"namespace": pa.array(names, pa.string()), "labels": labels}), job=job)
-    _refuse_nothing(files, preset, found)
+    _refuse_nothing(places, preset, found)
     return _Staged(
         from_ms(grid.start_ms), from_ms(grid.end_ms), sum(count for count, _ in found.values()),
         sum(samples for _, samples in found.values()), (*warnings, *absences(preset, set(found))),
     )  # fmt: skip
 
 
-def _refuse_nothing(files: Sequence[tuple[Path, RawSamples]], preset: Preset, found: dict[str, tuple[int, int]]) -> None:
+def _refuse_nothing(places: str, preset: Preset, found: dict[str, tuple[int, int]]) -> None:
     if not found:
-        names = ", ".join(str(path) for path, _ in files)
         what = f"none of the metrics of preset {preset.name}"
-        raise MetricsError(Problem(names, what, "give a scrape of kube-state-metrics, cAdvisor or dcgm-exporter, or another --preset"))
+        raise MetricsError(Problem(places, what, "give a scrape of kube-state-metrics, cAdvisor or dcgm-exporter, or another --preset"))
 
 
 def _dated(files: Sequence[tuple[Path, RawSamples]], options: FileOptions, warnings: list[str]) -> list[Series]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from models.errors import MetricsError, Problem
 from simulator.ingest.metric_names import MEASURES, Subject
-from simulator.ingest.usage_store import JOB_TABLES, Gap, Imported, insert
+from simulator.ingest.usage_store import JOB_TABLES, LONGEST, Gap, Imported, insert
 
 ZERO_WHEN_COVERED = ("pods", "pods_pending", "cpu_request_m", "memory_request_mib", "gpu_request")
 ZERO_WITHOUT_PODS = ("cpu_usage_m", "memory_usage_mib")
@@ -41,6 +41,9 @@ def finish(
 
     Call it inside a transaction. Raises `MetricsError` when nothing was imported or one subject-hour came twice.
     """
+    if imported.end - imported.start > LONGEST:
+        found = f"hours from {imported.start:%Y-%m-%d} to {imported.end:%Y-%m-%d}"
+        raise MetricsError(Problem(imported.source, found, f"a range of at most {LONGEST.days // 366} years is kept: check the times"))
     replaced = _make_room(connection, cluster, imported, _kinds(connection, job, {table for table, _ in rows}))
     for table, content in rows:
         insert(connection, table, content, cluster=cluster)

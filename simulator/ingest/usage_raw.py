@@ -22,23 +22,31 @@ from simulator.ingest.workload_names import Owners
 
 STALE_MS = 5 * 60 * MS_PER_S  # the look-back of PromQL
 PHASE_METRIC = "kube_pod_status_phase"
+MOST_CELLS = 50_000_000  # points x series of the widest metric: 400 MB of doubles
 LATEST_MS = 4_102_444_800_000  # the year 2100: later times are seconds taken for milliseconds, or damage
 By = Mapping[str, Sequence[Series]]
 
 
-def grid_of(series: Sequence[Series], start: datetime | None, end: datetime | None) -> Grid:
+def grid_of(place: str, series: Sequence[Series], start: datetime | None, end: datetime | None) -> Grid:
     """A grid of whole hours at the scrape interval: the longest usual one, rounded up to a divisor of the hour."""
     times = [one.times_ms for one in series if one.times_ms.size]
     first, last = min(int(t.min()) for t in times), max(int(t.max()) for t in times)
     if first < 0 or last > LATEST_MS:
-        raise MetricsError(Problem("times of samples", f"{first} to {last} ms since 1970", "check the unit of the time stamps"))
+        raise MetricsError(Problem(f"{place}: times of samples", f"{first} to {last} ms since 1970", "check the unit of the time stamps"))
     usual = [float(np.median(np.diff(t))) for t in times if t.size > 1]
     step_ms = _divisor_ms(max(usual)) if usual else MS_PER_H
     start_ms = _floor(int(start.timestamp()) * MS_PER_S) if start else _floor(first)
     end_ms = _floor(int(end.timestamp() * MS_PER_S) + MS_PER_H - 1) if end else _floor(last) + MS_PER_H
     if start_ms >= end_ms:
-        raise MetricsError(Problem("--from and --to", "a range outside the file's samples", "leave them out, or widen them"))
-    return Grid(start_ms, step_ms, (end_ms - start_ms) // step_ms)
+        raise MetricsError(Problem(f"{place}: --from and --to", "a range outside the file's samples", "leave them out, or widen them"))
+    grid = Grid(start_ms, step_ms, (end_ms - start_ms) // step_ms)
+    widest = max(map(len, by_metric(series).values()))
+    if grid.points * widest > MOST_CELLS:
+        found = f"{grid.hours / 24:,.0f} days at steps of {step_ms // MS_PER_S} s for {widest} series of one metric"
+        raise MetricsError(
+            Problem(f"{place}: times of samples", found, "check the time stamps, or import the range in parts with --from and --to")
+        )
+    return grid
 
 
 def by_metric(series: Sequence[Series]) -> dict[str, list[Series]]:

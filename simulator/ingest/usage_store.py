@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -50,6 +50,7 @@ CREATE TABLE usage_part (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, kind VA
 CREATE TABLE usage_namespace (job VARCHAR NOT NULL, namespace VARCHAR NOT NULL, labels MAP(VARCHAR, VARCHAR) NOT NULL);
 """
 GPU = "nvidia.com/gpu"
+LONGEST = timedelta(days=20 * 366)
 JOB_TABLES = ("usage_page", "usage_page_gap", "usage_page_warning", "usage_part", "usage_namespace")
 USAGE_COLUMNS = ("hour", "namespace", "workload", "labels", *MEASURES["workload"])
 
