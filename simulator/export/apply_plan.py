@@ -165,8 +165,7 @@ def _conflicting(context: _Context, start: PlannedObject, refusal: Refusal) -> P
     wanted = [c for c in refusal.conflicts if c.manager == RETIRER or any(same_field(c.field, field) for field in context.choices.take)]
     rest = [c for c in refusal.conflicts if c not in wanted]
     if not wanted:
-        names = "; ".join(f"{c.field} ({c.manager})" for c in refusal.conflicts)
-        return replace(start, action="refused", reason=f"owned by others: {names}; --take FIELD takes one", conflicts=refusal.conflicts)
+        return replace(start, action="refused", reason=_owned_by_others(refusal.conflicts), conflicts=refusal.conflicts)
     document: Mapping[str, Any] | None = start.document
     for conflict in rest:
         document = without_field(document or {}, conflict.field)
@@ -179,6 +178,13 @@ def _conflicting(context: _Context, start: PlannedObject, refusal: Refusal) -> P
     except Refusal as second:
         return replace(forced, action="refused", reason=explain(second))
     return _classified(context, forced, result)
+
+
+def _owned_by_others(conflicts: Sequence[Conflict]) -> str:
+    names = "; ".join(f"{c.field} ({c.manager})" for c in conflicts)
+    old = any(c.manager == "kubectl-client-side-apply" for c in conflicts)
+    hint = "; it was made by a client-side apply: take the fields once, then apply it from here only" if old else ""
+    return f"owned by others: {names}; --take FIELD takes one{hint}"
 
 
 def _classified(context: _Context, start: PlannedObject, result: Mapping[str, Any]) -> PlannedObject:
