@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from models.outcome import RunResult
 from models.units import MONTHS_PER_YEAR
-from models.unknown import Unknown
 from simulator import charts
 from simulator.export.report import Section, Table, Tile, render
 from simulator.finance.opponents import AS_BILLED, BEST, HYBRID, PRIVATE
@@ -70,8 +70,8 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
         Tile(w["capex"], currency.short(plan.money.capex_usd)),
         Tile(
             w["hybrid"],
-            currency.text(plan.money.hybrid_usd_per_year),
-            f"{w['aws_best']}: {currency.text(plan.money.aws_best_usd_per_year)}",
+            currency.short(plan.money.hybrid_usd_per_year),
+            f"{w['aws_best']}: {currency.short(plan.money.aws_best_usd_per_year)}",
         ),
     ]
 
@@ -182,7 +182,7 @@ def bill_table(planned: Planned, language: Language) -> Table | None:
     w = words(language)
 
     def money(value: object) -> str:
-        return str(value) if isinstance(value, Unknown) else f"{value:,.2f}"
+        return f"{round(value, 2) + 0:,.2f}" if isinstance(value, Decimal) else str(value)
 
     rows = [
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from models.statement import Comparison
 from models.units import ceil_int
 from models.zones import ZONES
 from simulator import catalog
-from simulator.demand.profile import grown
 from simulator.demand.readings import users_peak_demand
 from simulator.engine.fleets import fleet_for
 from simulator.engine.replicate import simulate
@@ -101,9 +100,13 @@ def with_packing(case: Case, share: float) -> Case:
 
 
 def future_demand(case: Case, demand: Demand) -> Demand:
-    """Demand of the day the first order arrives."""
+    """Demand of the day the first order arrives; replicas rounded to whole pods."""
     growth = case.scenario.demand.growth_share_per_year
-    return grown(demand, (1.0 + growth) ** (lead_days(case) / DAYS_PER_YEAR)) if growth else demand
+    if not growth:
+        return demand
+    factor = (1.0 + growth) ** (lead_days(case) / DAYS_PER_YEAR)
+    workloads = tuple(replace(w, replicas=np.rint(w.replicas * factor).astype(np.int64)) for w in demand.workloads)
+    return replace(demand, requests=demand.requests * factor, workloads=workloads)
 
 
 def pinned_half(case: Case, demand: Demand) -> PinnedHalf:
