@@ -26,4 +26,7 @@ class Site(BaseModel):
     aws_discovery_tags: dict[str, str] = Field(
         default_factory=dict, description="tags of the subnets and security groups; {prefix/cluster: cluster} by default"
     )
+    git_repository: str = Field("https://git.example.org/capacity.git", description="where exported files are kept, for Argo CD")
+    git_revision: str = "main"
+    git_folder: str = Field("manifests", description="folder of the export in that repository")
     aws_node_disk_gib: int = Field(100, ge=20, description="root disk of burst nodes")

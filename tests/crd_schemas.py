@@ -24,6 +24,7 @@ FILES = {
     "Metal3MachineTemplate": "cluster-api-provider-metal3/infrastructure.cluster.x-k8s.io_metal3machinetemplates.yaml",
     "OpenStackMachineTemplate": "cluster-api-provider-openstack/infrastructure.cluster.x-k8s.io_openstackmachinetemplates.yaml",
     "AWSManagedMachinePool": "cluster-api-provider-aws/infrastructure.cluster.x-k8s.io_awsmanagedmachinepools.yaml",
+    "ApplicationSet": "argo-cd/applicationset-crd.yaml",
 }
 
 

@@ -26,7 +26,7 @@ from simulator.export.objects import identity, where
 PLAN_FILE = "apply-plan.json"
 PART_OF = "applyset.kubernetes.io/part-of"
 MANAGER = "burstline"
-_NOT_OBJECTS = ("helm", "calls", "access", "records")
+_NOT_OBJECTS = ("helm", "calls", "access", "records", "gitops")
 
 
 @dataclass(frozen=True, slots=True)

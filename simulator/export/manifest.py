@@ -33,7 +33,7 @@ class Manifest:
     """A document and where it goes. `path` is relative to the bundle; `note` is printed above the document.
 
     Documents under `base/` and `overlays/` are Kubernetes objects; everything else (`helm/`, `calls/`, `access/`,
-    `records/`) is for other tools and people, and `burstline apply` leaves it alone.
+    `records/`, `gitops/`) is for other tools and people, and `burstline apply` leaves it alone.
     """
 
     target: str

@@ -65,6 +65,18 @@ def test_custom_resources_satisfy_schema_and_cel_of_their_crd(mode: str) -> None
     assert seen == expected | {"MachineDeployment", "KubeadmConfigTemplate", "Metal3MachineTemplate", "OpenStackMachineTemplate"}
 
 
+@needs_crds
+@pytest.mark.parametrize("mode", MODES)
+def test_argo_cd_is_told_to_leave_autoscaled_replicas_and_never_to_delete_unasked(mode: str) -> None:
+    (document,) = [m.document for m in export_bundle(_plan(mode), ("cluster_api", "argocd")).manifests if m.kind == "ApplicationSet"]
+    assert crd_schemas.findings(document) == []
+    template = document["spec"]["template"]["spec"]
+    ignored = {entry["kind"] for entry in template.get("ignoreDifferences", [])}
+    assert ignored == ({"MachineDeployment", "MachinePool"} if mode == "cluster-autoscaler" else set())
+    assert {"Prune=confirm", "Delete=confirm"} <= set(template["syncPolicy"]["syncOptions"])
+    assert "automated" not in template["syncPolicy"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_built_in_kinds_satisfy_the_published_schemas(mode: str) -> None:
     kinds = set()
