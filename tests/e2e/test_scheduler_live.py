@@ -173,9 +173,18 @@ def test_the_queue_takes_high_priority_first_and_retries_pods_that_waited_for_co
     assert bindings(plane) == ours == {"low-1": "", "company": "q0", "base": "q0", "mid-1": "q0", "high-1": "q0"}
 
 
-@pytest.mark.parametrize("seed", range(6))
+def away_from(app: str) -> dict[str, Any]:
+    """Required anti-affinity to pods of `app` on the same node."""
+    term = {"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": "kubernetes.io/hostname"}
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_preemption_takes_the_same_node_and_the_same_victims(plane: ControlPlane, empty: str, seed: int) -> None:
-    """Three full nodes with pods of random priority, size and age, one app protected by a budget; then a high pod."""
+    """Three full nodes with pods of random priority, size and age, one app protected by a budget; then a high pod.
+
+    Every other time the pod also refuses to stand beside one of the apps, so that more must leave than room asks for.
+    """
     program = plane.start_scheduler()
     generator = Generator(seed, "x")
     create(plane, *(simple_node(f"n{i}", "6") for i in range(3)))
@@ -189,14 +198,15 @@ def test_preemption_takes_the_same_node_and_the_same_victims(plane: ControlPlane
         plane.http().patch(f"{pod_path(pod)}/status", json=started, headers=headers).raise_for_status()
     protect(plane, empty, generator.pick((0, 1)))
     before = set(bindings(plane))
-    create(plane, simple_pod("urgent", empty, "3", "high", schedulerName="later"))
+    wishes = {"affinity": away_from(generator.pick(("kept", "free")))} if seed % 2 else {}
+    create(plane, simple_pod("urgent", empty, "3", "high", schedulerName="later", **wishes))
     urgent = [
         {**item, "spec": {**item["spec"], "schedulerName": "default-scheduler"}} if item["kind"] == "Pod" else item
         for item in snapshot(plane)
     ]
     [ours] = place(read_objects(urgent)).pods
     plane.http().request("DELETE", pod_path(simple_pod("urgent", empty, "3")), json={"gracePeriodSeconds": 0})
-    create(plane, simple_pod("urgent", empty, "3", "high"))
+    create(plane, simple_pod("urgent", empty, "3", "high", **wishes))
     wait_for(lambda: bool(bindings(plane).get("urgent")), f"urgent to be bound; {program.tail(5)}")
     after = bindings(plane)
     assert ours.preempted
