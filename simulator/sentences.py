@@ -48,6 +48,10 @@ _TEMPLATES: dict[str, tuple[str, str]] = {
         "Nothing is worth building: the best hybrid costs {best:money} a year, AWS alone {alone:money}.",
         "구축할 가치가 없습니다: 가장 나은 하이브리드는 연 {best:money}, AWS만 쓰면 연 {alone:money}입니다.",
     ),
+    "zone_stays_closed": (
+        "Zone {name} is not worth opening: what its first node needs besides costs more than the zone would save.",
+        "{name} 존은 열 가치가 없습니다: 첫 노드에 딸린 고정비가 그 존이 줄일 비용보다 큽니다.",
+    ),
     "hybrid_less": (
         "Hybrid costs {hybrid:money} a year, {gap:money} less than AWS alone at the opponent's price ({alone:money}); "
         "fixed items decide whether to build, the cost of one more server decides how many.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from models.case import Case
@@ -12,9 +12,10 @@ from simulator.planner.advice import Advice
 from simulator.planner.closed_forms import implied_premium
 
 
-def explain(case: Case, advice: Advice) -> Advice:
-    """The same advice with its reasons."""
-    return replace(advice, reasons=tuple(reason for make in _REASONS for reason in make(case, advice)))
+def explain(case: Case, advice: Advice, closed: Sequence[str] = ()) -> Advice:
+    """The same advice with its reasons; `closed` names the zones that the zone plan leaves closed."""
+    reasons = [reason for make in _REASONS for reason in make(case, advice)]
+    return replace(advice, reasons=(*reasons, *(Reason("zone_stays_closed", {"name": name}) for name in closed)))
 
 
 def _question(case: Case, advice: Advice) -> Iterator[Reason]:

@@ -10,6 +10,7 @@ from models.errors import InfeasiblePlan, Problem, ScenarioError
 from models.plan import Limit, Readings, Recommendation
 from models.statement import CostView
 from simulator.planner.advice import Advice
+from simulator.planner.optimise import with_zones_worth_opening
 from simulator.planner.readings import average_usd_per_node, least_cost_table, readings, reference_nodes
 from simulator.planner.reasons import explain
 from simulator.planner.screening import Screening, screen
@@ -18,6 +19,7 @@ from simulator.planner.steps import build_steps, grown, lead_days
 
 def recommend(case: Case) -> Advice:
     """Answer the scenario's question for the demand of the day the first order arrives."""
+    whole, case = case, with_zones_worth_opening(case)
     arrival = grown(case, lead_days(case))
     screening = screen(arrival)
     half, views = readings(case), least_cost_table(arrival)
@@ -40,7 +42,8 @@ def recommend(case: Case) -> Advice:
         reasons=(),
         unverified=case.unverified(),
     )
-    return explain(arrival, advice)
+    closed = [zone.part.name for zone in whole.zones if zone not in case.zones]
+    return explain(arrival, advice, closed)
 
 
 def working_nodes(case: Case, screening: Screening) -> int:
@@ -112,6 +115,7 @@ def find_limits(case: Case, screening: Screening, working: int) -> tuple[Limit, 
 
 def nodes_by_zone(case: Case) -> Mapping[str, int]:
     """Nodes to own by zone for the demand as it stands; the short form of `recommend`, for sweeps."""
+    case = with_zones_worth_opening(case)
     screening = screen(case)
     return screening.by_zone(working_nodes(case, screening))
 

@@ -1,16 +1,22 @@
-"""Benchmark of the fluid tier: all capacities against summing the demand array once, both in one run."""
+"""Benchmarks of the planner: the fluid tier against summing the demand array once, and the pooled zone plan with its certified gap."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from models.demand import Demand
+from models.horizon import Horizon
+from models.resources import ResourceAxes
+from simulator import catalog
 from simulator.planner.fluid import overflow
 from simulator.planner.kernels import _suffix_sums
+from simulator.planner.optimise import plan_zones
 
 RUNS = 7
 TARGET = 12.0
@@ -37,7 +43,7 @@ def _sort_method(demand: np.ndarray, top: int) -> np.ndarray:
     return np.array(rows)
 
 
-def rows(scale: float) -> list[dict[str, Any]]:
+def fluid_rows(scale: float) -> list[dict[str, Any]]:
     """Fluid tier / np.sum of the demand, float32, 1,000 x scale scenarios of a year, capacities 0..500, one core."""
     scenarios = max(1, round(1000 * scale))
     demand = np.random.Generator(np.random.PCG64(7)).uniform(0, 500, (scenarios, 8760)).astype(np.float32)
@@ -50,3 +56,34 @@ def rows(scale: float) -> list[dict[str, Any]]:
         {"name": "fluid all-K / np.sum of the demand", "measured": ratio, "unit": "ratio", "target": TARGET, "passed": ratio <= TARGET},
         {"name": "fluid all-K equals the sort method", "measured": float(equal), "unit": "1 = equal", "target": 1.0, "passed": equal},
     ]  # fmt: skip
+
+
+def zone_plan_rows(scale: float) -> list[dict[str, Any]]:
+    """Pooled zone plan: three zones, five yearly phases, 20 x scale futures of a year each, clustering and both bounds included."""
+    scenario = catalog.load_scenario("half-private-40")
+    zone = scenario.model_dump(mode="json")["zones"][0]
+    zones = [
+        zone | {"max_nodes": 30},
+        zone | {"name": "large", "server": "c192m768", "max_nodes": 6},
+        zone | {"name": "metal", "kind": "ironic"},
+    ]
+    draws = np.random.Generator(np.random.PCG64(11))
+    base = 2e6 * (1.0 + np.sin(np.arange(8760) / 24 * 2 * np.pi))
+    count = max(2, round(20 * scale))
+    futures = [
+        base * draws.lognormal(0.05 * year, 0.1 + 0.05 * year, (count, 1)) * draws.lognormal(0, 0.1, (count, 8760)) for year in range(5)
+    ]
+    demand = Demand(Horizon(datetime(2025, 1, 1, tzinfo=UTC), 8760), ResourceAxes(), ("all",), np.zeros((8760, 1, 3)), (), "bill")
+    case = catalog.case(scenario.varied({"zones": zones}), demand)
+    start = time.perf_counter()
+    plan = plan_zones(case, futures=futures)
+    seconds = time.perf_counter() - start
+    return [
+        {"name": "zone plan with clustering and bounds", "measured": seconds, "unit": "s", "target": 5.0, "passed": seconds <= 5.0},
+        {"name": "zone plan, certified gap", "measured": 100 * plan.gap, "unit": "%", "target": 0.5, "passed": plan.gap <= 0.005},
+    ]
+
+
+def rows(scale: float) -> list[dict[str, Any]]:
+    """All rows of the planner."""
+    return [*fluid_rows(scale), *zone_plan_rows(scale)]
