@@ -124,7 +124,10 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
     from models.errors import UnknownName
 
     console = Console()
-    if explain is None:
+    if explain is None and not placement.pods:
+        running = sum(map(len, placement.cluster.pods))
+        console.print(f"no pod is pending; {running} run on {len(placement.cluster)} nodes")
+    elif explain is None:
         console.print(_summary(placement))
     else:
         found = [answer for answer in placement.pods if explain in (answer.pod.name, answer.pod.key)]

@@ -99,5 +99,10 @@ def test_bad_input_is_one_message_and_exit_2(tmp_path: Path, text: str, finding:
     assert "Traceback" not in done.stderr
 
 
+def test_a_cluster_where_nothing_waits_says_so(cluster: str, tmp_path: Path) -> None:
+    pods = write(tmp_path / "pods.yaml", pod_document("p0", nodeName="n0"))
+    assert burstline(cluster, "--pods", pods).stdout == "no pod is pending; 1 run on 3 nodes\n"
+
+
 def test_help_shows_an_example() -> None:
     assert "burstline place cluster.yaml --pods new-pods.yaml" in burstline("--help").stdout
