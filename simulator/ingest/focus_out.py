@@ -169,5 +169,5 @@ _COLUMNS = {
     "SubAccountId": "nullif(account, '')",
     "SubAccountName": "nullif(account, '')",
     "SubAccountType": _when("account <> ''", "'Account'"),
-    "Tags": "CASE WHEN tag <> '' THEN to_json({'tag': tag}) ELSE '{}' END",
+    "Tags": "CASE WHEN tag <> '' THEN CAST(to_json({'tag': tag}) AS VARCHAR) ELSE '{}' END",
 }
