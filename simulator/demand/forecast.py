@@ -13,7 +13,7 @@ import numpy as np
 
 from models.errors import MetricsError, Problem
 from models.horizon import Horizon
-from simulator.demand.buckets import DAILY_FROM_H, HOURS_PER_DAY, Floats, buckets, without_outages
+from simulator.demand.buckets import HOURS_PER_DAY, Floats, buckets, without_outages
 from simulator.demand.combine import Advice, advise_many
 from simulator.demand.members import MEMBERS, Member, level_path
 from simulator.demand.resolution import refuse_daily
@@ -21,7 +21,7 @@ from simulator.demand.resolution import refuse_daily
 PREMIUMS = (1.5, 2.0, 3.0, 4.0)
 SHARES = (0.05, 0.1, 0.5, 0.9, 0.95)
 MOST_REGRET = 0.10
-LEAST_H = 2 * HOURS_PER_DAY
+LEAST_H, TWO_WEEKS_H = 2 * HOURS_PER_DAY, 14 * HOURS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def too_short(history: Floats) -> Problem | None:
 
 def _warnings(history: Floats, advice: Mapping[float, Advice], replaced: int, lost: int) -> tuple[str, ...]:
     found = []
-    if len(history) < DAILY_FROM_H:
-        found.append(f"only {len(history) / HOURS_PER_DAY:.1f} days of history: no week to learn from, do not size from this")
+    if len(history) < TWO_WEEKS_H:
+        found.append(f"only {len(history) / HOURS_PER_DAY:.1f} days of history: under two weeks, do not size from this")
     if replaced:
         found.append(f"{replaced} weeks or days far below their neighbours were taken out of the level")
     if lost:

@@ -23,8 +23,8 @@ from simulator.demand.combine import advise
 TESTS = Path(__file__).resolve().parents[1]
 DATA = TESTS.parent.parent / "shared" / "data"
 ACCEPT_R = {26: (0.4, 2.8), 52: (0.6, 4.0)}
-ACCEPT_S = (1.5, 40.0)
-HARMLESS_R, HARMLESS_S = 0.95, 0.83
+ACCEPT_S = (1.0, 25.0)
+HARMLESS_R, HARMLESS_S = 0.95, 0.9
 MOST_OUTAGE_CHANGE = 2.0
 
 

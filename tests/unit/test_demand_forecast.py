@@ -172,7 +172,7 @@ def test_a_constant_history_is_not_daily_data() -> None:
 def test_less_than_two_weeks_is_used_with_a_warning() -> None:
     history = daily_shape(10)
     ahead = forecast(history, Horizon(START, history.size), WEEK)
-    assert ahead.bucket_h == 1
+    assert ahead.bucket_h == 24
     assert "10.0 days of history" in ahead.warnings[0]
 
 
