@@ -118,8 +118,11 @@ def openmetrics(everyone: list[Pod], gpu: bool = True) -> str:
 
 
 @contextmanager
-def prometheus(folder: Path, text: str) -> Iterator[str]:
-    """A real Prometheus over blocks made from OpenMetrics text: its URL. It is stopped at the end, whatever happens."""
+def prometheus(folder: Path, text: str, web_config: Path | None = None) -> Iterator[str]:
+    """A real Prometheus over blocks made from OpenMetrics text: its URL. It is stopped at the end, whatever happens.
+
+    `web_config` switches TLS and basic authentication on; the URL is then https.
+    """
     source, blocks, config = folder / "company.om", folder / "data", folder / "prometheus.yml"
     source.write_text(text)
     config.write_text("global: {scrape_interval: 1m}\n")
@@ -133,14 +136,14 @@ def prometheus(folder: Path, text: str) -> Iterator[str]:
     log = (folder / "prometheus.log").open("w")
     process = subprocess.Popen(
         [server, f"--config.file={config}", f"--storage.tsdb.path={blocks}", f"--web.listen-address=127.0.0.1:{port}",
-         "--storage.tsdb.retention.time=100y", "--log.level=warn"],
+         "--storage.tsdb.retention.time=100y", "--log.level=warn", *([f"--web.config.file={web_config}"] if web_config else [])],
         stdout=log, stderr=log,
     )  # fmt: skip
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"{'https' if web_config else 'http'}://127.0.0.1:{port}"
         for _ in range(200):
             try:
-                if httpx.get(f"{url}/-/ready").status_code == 200:
+                if httpx.get(f"{url}/-/ready", verify=False).status_code in (200, 401):
                     break
             except httpx.TransportError:
                 pass

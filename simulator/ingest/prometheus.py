@@ -131,6 +131,7 @@ def import_prometheus(connection: duckdb.DuckDBPyConnection, server: Server, req
 
 def _prepare(server: Server, request: Request) -> _Task:
     """Fix the range to whole hours by the server's clock."""
+    preset = load_preset(request.preset)
     now = server.now()
     hour = timedelta(hours=1)
     end = request.end or _floor_hour(now)
@@ -145,7 +146,7 @@ def _prepare(server: Server, request: Request) -> _Task:
         warnings.append(f"the range was widened to whole hours: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}")
     if first >= last:
         raise MetricsError(Problem("--from and --to", f"{start} to {end}", "give a start before the end"))
-    return _Task(server, request, load_preset(request.preset), to_ms(first), to_ms(last), Owners(), tuple(warnings))
+    return _Task(server, request, preset, to_ms(first), to_ms(last), Owners(), tuple(warnings))
 
 
 def _floor_hour(when: datetime) -> datetime:
