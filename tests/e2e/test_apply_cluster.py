@@ -169,7 +169,8 @@ def test_plan_writes_nothing_and_second_apply_changes_nothing(site: Callable[...
     assert here.versions() == after
     with log.open() as lines:
         lines.seek(start)
-        events = [json.loads(line) for line in lines]
+        events = [event for event in map(json.loads, lines) if event["user"]["username"] == "admin"]  # not the server's own
+    assert events
     writes = [
         e["requestURI"] for e in events if e["verb"] in ("create", "update", "patch", "delete") and "dryRun=All" not in e["requestURI"]
     ]
@@ -604,7 +605,7 @@ def test_kill_minus_nine_in_the_middle_leaves_nothing_behind_for_the_next_apply(
     command = [sys.executable, "-c", script, "apply", str(here.folder), "--kubeconfig", str(here.plane.kubeconfig()), "--no-wait", "--yes"]
     parent = f"/api/v1/namespaces/{here.name}/configmaps/burstline-{here.name}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: here.plane.http().get(parent).status_code == 200 or process.poll() is not None, "the inventory", every_s=0.001)
+        wait_for(lambda: here.plane.http().get(parent).status_code == 200 or process.poll() is not None, "the inventory", every_s=0.005)
         process.kill()
     assert process.returncode in (0, -9)
     here.applied("--yes")
@@ -657,5 +658,5 @@ def test_requests_stay_within_three_for_each_object(site: Callable[..., Site]) -
     assert here.applied("--yes")["changed"] == objects
     with log.open() as lines:
         lines.seek(start)
-        requests = sum(1 for _ in lines)
-    assert requests <= 3 * objects + 40  # 40: discovery, identity, rights, namespace, inventory
+        requests = sum(json.loads(line)["user"]["username"] == "admin" for line in lines)  # not the server's own
+    assert 2 * objects < requests <= 3 * objects + 40  # 40: discovery, identity, rights, namespace, inventory
