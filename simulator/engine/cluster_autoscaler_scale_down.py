@@ -106,6 +106,7 @@ def due(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
     """Nodes to delete now: (empty ones, ones to drain), empty ones first, no group below its minimum.
 
+    Among those that have been unneeded for long enough the order of `since_ms` decides; the real one walks a Go map.
     groups : group of each node; spare : nodes that each group may lose; empty : bool [nodes].
     """
     left = dict(spare)

@@ -27,7 +27,8 @@ class HybridEnvironment(simpy.Environment):
         super().__init__(0)
         self.state = state
         self.crossings = 0
-        self._reached = -1
+        self._run_pods = state.advance
+        self._reached: float = -1
         self._watcher: simpy.Event | None = None
 
     @property
@@ -37,13 +38,15 @@ class HybridEnvironment(simpy.Environment):
 
     def step(self) -> None:
         """Run pods to the next control event, then process it."""
-        upcoming = int(self._queue[0][0]) if self._queue else 0
+        upcoming = self._queue[0][0] if self._queue else 0
         if upcoming > self._reached:
             self.crossings += 1
-            woken = self.state.advance(upcoming, self._watcher is not None) == WOKEN
-            self._reached = int(self.state.clock[NOW])
-            if woken:
-                self._wake("arrival", self._reached - self.ms)
+            if self._run_pods(upcoming, self._watcher is not None) == WOKEN:
+                reached = int(self.state.clock[NOW])
+                self._reached = reached
+                self._wake("arrival", reached - self.ms)
+            else:
+                self._reached = upcoming
         super().step()
 
     def first_wait(self) -> simpy.Event:

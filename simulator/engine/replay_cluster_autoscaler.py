@@ -233,7 +233,8 @@ class ClusterAutoscaler:
         names = [machine.group for machine in world.machines]
         budget = Budget(down.deletions - busy, down.drains - draining)
         empty = world.rows.counts[:size].sum(axis=1) == 0
-        gone, drained = due(memory.unneeded, _ms(down.unneeded_s), now, names, spare, empty, budget)
+        shuffled = dict(sorted(memory.unneeded.items(), key=lambda item: world.machines[item[0]].key))
+        gone, drained = due(shuffled, _ms(down.unneeded_s), now, names, spare, empty, budget)
         for row in (*gone, *drained):
             self._start_deletion(row, drain=row in drained)
         if not gone and not drained:

@@ -42,7 +42,7 @@ class Latencies:
     taint: int = 25
     drain: int = 150
     spread: float = 0.4
-    pace: float = 0.2
+    pace: float = 0.35
 
 
 @dataclass(slots=True)

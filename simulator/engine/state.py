@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,9 +221,10 @@ class State:
             "hour_pods": zeros(hourly),
         }
 
-    def advance(self, until: int, watch: bool) -> int:
-        """Run pods to `until`; see `kernels.advance`."""
-        return int(advance_bound(self._table, until, watch))
+    def advance(self, until: SupportsInt, watch: bool) -> int:
+        """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions."""
+        code: int = advance_bound(self._table, until, watch)
+        return code
 
     def join(self, slot: int, now: int, node: NodeShape) -> None:
         """A node stands at `slot` from `now`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,10 @@ class TwinState(State):
         super().__init__(*arguments, **options)
         self._plain = plain_functions()
 
-    def advance(self, until: int, watch: bool) -> int:
+    def advance(self, until: SupportsInt, watch: bool) -> int:
         """As `State.advance`."""
         with np.errstate(all="ignore"):
-            return int(self._plain["advance"](np.int64(until), watch, *self.arrays))
+            return int(self._plain["advance"](np.int64(int(until)), watch, *self.arrays))
 
     def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
         with np.errstate(all="ignore"):
