@@ -74,7 +74,8 @@ def _apply(cluster: Any, wanted: Any, folder: Path, as_json: bool, options: dict
 
     if options["rollback"]:
         wanted = stored_set(cluster, wanted, options["rollback"])
-    choices = Choices(options["take"], options["shrink"], options["delete_node_groups"], prune=options["prune"])
+    names = ("take", "shrink", "delete_node_groups", "prune", "rollback")
+    choices = Choices(**{name: options[name] for name in names})
     with progress_bar() as progress:
         plan = plan_apply(cluster, wanted, choices, progress)
     if not as_json:

@@ -26,12 +26,14 @@ from simulator.progress import SILENT, Progress
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person confirmed: fields to take from other managers, groups that may shrink, leftovers to delete."""
+    """What a person asked for and confirmed: fields to take from other managers, groups that may shrink, leftovers to
+    delete, the set to go back to."""
 
     take: tuple[str, ...] = ()
     shrink: tuple[str, ...] = ()
     delete_node_groups: tuple[str, ...] = ()
     prune: bool = False
+    rollback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,20 @@ def test_examples_in_the_docstrings_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"simulator.export.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_only_one_module_imports_the_kubernetes_client() -> None:
+    import simulator
+
+    root = Path(simulator.__file__).parent
+    importing = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kubernetes")
+        or (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "kubernetes" for name in node.names))
+    }
+    assert importing == {"export/apply.py"}
 
 
 def config_map(name: str = "a", **data: str) -> dict[str, Any]:
