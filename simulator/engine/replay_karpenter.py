@@ -154,12 +154,17 @@ class Karpenter:
         return sorted(rows, key=lambda row: (self.world.machines[row].ready_ms < 0, self.world.machines[row].node.name))
 
     def _launch_all(self, result: Provisioning) -> Story:
+        boot_ms = self._boot_ms()
         for claim in result.claims:
             yield self.world.env.timeout(self.world.jitter(LAUNCH_EACH_MS))
-            self._launch(claim)
+            self._launch(claim, boot_ms)
 
-    def _launch(self, claim: Claim) -> int:
-        """The provider makes the node of the cheapest offering; it boots on its own. Returns its row."""
+    def _boot_ms(self) -> int:
+        """Launch to ready, the same for all nodes of a round."""
+        return self.world.jitter(LAUNCH_MS) + self.world.jitter(self.world.latencies.node_ready)
+
+    def _launch(self, claim: Claim, boot_ms: int) -> int:
+        """The provider makes the node of the cheapest offering, ready after `boot_ms`. Returns its row."""
         world, catalog = self.world, self.file.catalog
         kind, pool = claim.cheapest(), claim.pool
         name = f"{pool.name}-{int(self._names.integers(36**5)):08d}"
@@ -170,11 +175,11 @@ class Karpenter:
         row = world.add_node(node, group, ZONE)
         self.nodes[row] = Launched(pool, kind, float(pool.price[kind]), world.now, world.now + NOMINATED_MS)
         self.log.ups.append((world.now, group, before, before + 1))
-        world.env.process(self._boot(row))
+        world.env.process(self._boot(row, boot_ms))
         return row
 
-    def _boot(self, row: int) -> Story:
-        yield self.world.env.timeout(self.world.jitter(LAUNCH_MS) + self.world.jitter(self.world.latencies.node_ready))
+    def _boot(self, row: int, boot_ms: int) -> Story:
+        yield self.world.env.timeout(boot_ms)
         self.world.make_ready(row)
 
     # -- disruption
@@ -266,7 +271,7 @@ class Karpenter:
     def _execute(self, command: Command) -> Story:
         """Launch the replacement and wait for it, then drain and delete."""
         if command.replacement is not None:
-            row = self._launch(command.replacement)
+            row = self._launch(command.replacement, self._boot_ms())
             while self.world.machines[row].ready_ms < 0:
                 yield self.world.env.timeout(MS_PER_S)
         for row in command.rows:
