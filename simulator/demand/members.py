@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 from scipy.stats import theilslopes
 
 from simulator.demand.buckets import HOURS_PER_DAY, HOURS_PER_WEEK, Buckets, Floats, bucket_hours, buckets, robust_sd
 
 GRID = 400
-_Z = ndtri((np.arange(99) + 0.5) / 99)
+_SHARES = (np.arange(99) + 0.5) / 99
 _SEASON = {HOURS_PER_WEEK: 52, HOURS_PER_DAY: 7, 1: 24}
 _PHI = {HOURS_PER_WEEK: 0.98, HOURS_PER_DAY: 0.97, 1: 0.0}
 _RATIO_HOURS = {HOURS_PER_WEEK: 8 * HOURS_PER_WEEK, HOURS_PER_DAY: 28 * HOURS_PER_DAY, 1: 1}
 RECENT_H = 28 * HOURS_PER_DAY
 _CAP = np.log(4.0)
+LEAST_FREEDOM = 1.2
 
 
 class Member(Protocol):
@@ -50,27 +51,32 @@ class LevelMember:
         if np.count_nonzero(~np.isnan(history)) < HOURS_PER_DAY:
             return None
         path = level_path(buckets(history), -(-horizon_h // bucket_hours(len(history))))
-        levels = quantile_grid(path.level(_Z).ravel())
+        levels = quantile_grid(path.level(_SHARES).ravel())
         ratios = quantile_grid(shape_ratios(history, path.source.size_h))
         return np.multiply.outer(levels, ratios).ravel()
 
 
 @dataclass(frozen=True)
 class LevelPath:
-    """Forecast of bucket levels on the log scale: centre and standard deviation per future bucket, float64 [buckets]."""
+    """Forecast of bucket levels on the log scale: centre and spread per future bucket, float64 [buckets].
+
+    The spread is estimated from overlapping changes, so a short history knows it badly: quantiles are Student's with
+    n^2 / 100 degrees of freedom for n buckets (1.2 at least), a rule fitted to the coverage of intervals on public series.
+    """
 
     source: Buckets
     centre: Floats
     sigma: Floats
 
-    def level(self, z: Floats) -> Floats:
-        """Demand level at standard normal quantiles z: float64 [buckets, z]."""
-        y = self.centre[:, None] + self.sigma[:, None] * z
+    def level(self, shares: Floats) -> Floats:
+        """Demand level not exceeded with each probability: float64 [buckets, shares]."""
+        freedom = max(LEAST_FREEDOM, len(self.source.y) ** 2 / 100.0)
+        y = self.centre[:, None] + self.sigma[:, None] * stdtrit(freedom, shares)
         return self.source.level_of(np.clip(y, 0.0, self.source.y.max() + _CAP))
 
     def quantile(self, share: float) -> Floats:
         """Demand level of each future bucket that is not exceeded with probability `share`."""
-        return self.level(np.array([ndtri(share)]))[:, 0]
+        return self.level(np.array([share]))[:, 0]
 
 
 def level_path(source: Buckets, ahead: int) -> LevelPath:

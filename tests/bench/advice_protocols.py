@@ -25,6 +25,7 @@ DATA = TESTS.parent.parent / "shared" / "data"
 ACCEPT_R = {26: (0.4, 2.8), 52: (0.6, 4.0)}
 ACCEPT_S = (1.0, 25.0)
 HARMLESS_R, HARMLESS_S = 0.95, 0.9
+LEAST_COVERED_S = {0.8: 0.75, 0.9: 0.84}
 MOST_OUTAGE_CHANGE = 2.0
 
 
@@ -68,9 +69,19 @@ def _growth(series: dict[str, np.ndarray]) -> list[Row]:
 
 
 def _short(series: dict[str, np.ndarray]) -> list[Row]:
-    regrets = backtest_series(series, {name: halves(len(values)) for name, values in series.items()})
+    splits = {name: halves(len(values)) for name, values in series.items()}
+    regrets = backtest_series(series, splits)
     harmless = regrets.no_harm()
+    whole = {name: np.where(np.isnan(values), np.nanmean(values), values) for name, values in series.items()}
+    covered = {
+        nominal: float(np.mean([interval_coverage({n: v}, splits, nominal) for n, v in whole.items()])) for nominal in LEAST_COVERED_S
+    }
+    inside = [
+        Row(f"S, means inside the {nominal:.0%} interval", covered[nominal], "share", least, covered[nominal] >= least)
+        for nominal, least in LEAST_COVERED_S.items()
+    ]
     return [
+        *inside,
         _most("S, median regret", 100 * regrets.median(), "%", ACCEPT_S[0]),
         _most("S, p90 regret", 100 * regrets.p90(), "%", ACCEPT_S[1]),
         Row("S, cases without harm", harmless, "share", HARMLESS_S, harmless >= HARMLESS_S),

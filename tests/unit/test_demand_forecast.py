@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from models.errors import MetricsError
 from models.horizon import Horizon
@@ -72,12 +72,13 @@ def test_an_exact_trend_is_followed_and_damped() -> None:
     assert path.centre[1] - now == pytest.approx(1.98 * slope, rel=0.02)
 
 
-def test_quantiles_are_normal_on_the_log_scale() -> None:
+def test_quantiles_are_students_on_the_log_scale() -> None:
     generator = np.random.Generator(np.random.PCG64(1))
     source = buckets(np.repeat(100.0 * np.exp(0.1 * generator.standard_normal(60)), WEEK))
     path = level_path(source, 3)
+    # 60 buckets: 60^2 / 100 = 36 degrees of freedom
     upper = source.y.max() + np.log(4.0)
-    wanted = source.level_of(np.minimum(path.centre + path.sigma * norm.ppf(0.9), upper))
+    wanted = source.level_of(np.minimum(path.centre + path.sigma * student.ppf(0.9, 36), upper))
     assert np.allclose(path.quantile(0.9), wanted)
 
 
