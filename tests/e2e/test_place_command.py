@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import json
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
 from kube_objects import node_document, pod_document
+from simulator.cli import main
 
-SCRIPT = Path(sys.executable).with_name("burstline")
+
+@dataclass
+class Done:
+    """What a command printed and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def burstline(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(SCRIPT), "place", *arguments], capture_output=True, text=True, check=False)
+def burstline(*arguments: str) -> Done:
+    """Run `burstline place` in this process, as the console script does."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = mock.patch("sys.argv", ["burstline", "place", *arguments])
+    with argv, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main()
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def write(path: Path, *documents: dict[str, Any]) -> str:
