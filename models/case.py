@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import Problem, ScenarioError
 from models.node import NodeShape
 from models.parameter import Parameter, Parameters
 from models.price import AwsPrices, LinkPrices, PriceBook, PrivatePrices
@@ -27,6 +28,15 @@ def schedulable(shape: NodeShape, axis: str) -> float:
     """
     room = {CPU: shape.schedulable_cpu_m * shape.speed, MEMORY: shape.schedulable_memory_mib, PODS: shape.schedulable_pods}
     return float(room[axis] if axis in room else shape.extended.get(axis, 0))
+
+
+def _room(shape: NodeShape, axis: str, place: str) -> float:
+    room = schedulable(shape, axis)
+    if room <= 0:
+        raise ScenarioError(
+            Problem(place, f"{shape.name}, which leaves {room:g} {axis} to workloads", "choose a larger node or fewer DaemonSets")
+        )
+    return room
 
 
 @dataclass(frozen=True)
@@ -111,11 +121,11 @@ class Case:
     @property
     def worker_room(self) -> float:
         """Demand that one AWS worker holds, net of packing."""
-        return schedulable(self.worker, self.axis) * self.packing
+        return _room(self.worker, self.axis, f"aws.worker {self.worker.name}") * self.packing
 
     def room(self, zone: ZoneBuild) -> float:
         """Demand that one worker of a zone holds, net of packing."""
-        return schedulable(zone.node, self.axis) * self.packing
+        return _room(zone.node, self.axis, f"zones: {zone.part.name}") * self.packing
 
     def purchases(self, nodes: Mapping[str, int]) -> tuple[BomLine, ...]:
         """Purchases of all zones for nodes by zone name."""

@@ -6,6 +6,7 @@ field names, so what a result used can always be listed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -16,6 +17,19 @@ from models.errors import Problem, ScenarioError, UnknownName
 Confidence = Literal["A", "B", "C", "D", "M"]
 UNVERIFIED: frozenset[str] = frozenset({"C", "M"})
 R = TypeVar("R")
+_NEVER_ZERO = (
+    "_s",
+    "_h",
+    "_years",
+    "krw_per_usd",
+    "_per_rack",
+    "_per_conductor",
+    "_per_host",
+    "_deploys",
+    "_cleans",
+    "_launches",
+    "_installs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class Parameters:
         """Join catalog rows and overrides; every unknown override is reported at once."""
         known = {row.name: row for row in rows}
         wrong = [UnknownName("parameters", name, list(known)).problems[0] for name in (overrides or {}) if name not in known]
+        wrong += [problem for name, value in (overrides or {}).items() if name in known and (problem := _unusable(known[name], value))]
         if wrong:
             raise ScenarioError(wrong)
         for name, value in (overrides or {}).items():
@@ -75,3 +90,17 @@ class Parameters:
     def with_value(self, name: str, value: float) -> Parameters:
         """A copy with one value changed (sensitivity)."""
         return Parameters({**self.by_name, name: replace(self.by_name[name], value=value)})
+
+
+def _unusable(row: Parameter, value: float) -> Problem | None:
+    """Why an override cannot be used: no number, a sign that its range rules out, or a share above one."""
+    place, range_text = f"parameters.{row.name}", f"the catalog's range is {row.low:g} to {row.high:g} {row.unit}"
+    if not math.isfinite(value):
+        return Problem(place, repr(value), f"give a number; {range_text}")
+    if value < 0 <= row.low:
+        return Problem(place, repr(value), f"give a value of at least 0; {range_text}")
+    if value == 0 and row.name.endswith(_NEVER_ZERO):
+        return Problem(place, repr(value), f"give a value above 0; {range_text}")
+    if row.name.endswith("_share") and value > 1:
+        return Problem(place, repr(value), f"shares lie in 0..1; {range_text}")
+    return None

@@ -17,6 +17,7 @@ from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_
 from models.parameter import Confidence, Parameter, Parameters
 from models.scenario import Scenario, ZonePart, parse_scenario
 from models.unknown import Unknown
+from models.zones import ZONES
 
 
 def data_folder() -> Path:
@@ -160,6 +161,9 @@ def _private_shape(name: str, row: Mapping[str, Any]) -> NodeShape:
 
 def zone_build(part: ZonePart, values: Parameters) -> ZoneBuild:
     """A private zone with its server, VM flavour and price parameter looked up."""
+    if not ZONES[part.kind].private:
+        private = ", ".join(name for name, kind in ZONES.items() if kind.private)
+        raise ScenarioError(Problem(f"zones: {part.name}.kind", repr(part.kind), f"zones are owned; choose one of {private}"))
     flavour = vm(part.vm) if part.vm else None
     return ZoneBuild(part, server(part.server), flavour, server_usd_parameter(part.server), values)
 

@@ -67,7 +67,7 @@ def _halves(case: Case, advice: Advice) -> Iterator[Reason]:
 def _implied(case: Case, advice: Advice) -> Iterator[Reason]:
     share = case.scenario.demand.build_share
     implied = implied_premium(case.demand, float(case.demand.max(initial=0.0)) * share)
-    if math.isfinite(implied):
+    if math.isfinite(implied) and math.isfinite(advice.screening.premium_on_demand):
         premiums = {"best": advice.screening.premium_best, "list": advice.screening.premium_on_demand}
         yield Reason("implied", {"share": share, "implied": implied, **premiums})
 

@@ -139,7 +139,7 @@ def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
     smallest = min(case.room(zone) for zone in case.zones)
     slots = merit_order(case, math.ceil(float(case.demand.max(initial=0.0)) / smallest - _DUST) + 3, usd_per_node_year)
     busy = _busy_shares(private_demand(case), slots)
-    breakeven = np.array([breakeven_busy_share(slot.usd_per_year, 0.0, _rent(case, slot, price)) for slot in slots])
+    breakeven = np.array([_breakeven(slot.usd_per_year, _rent(case, slot, price)) for slot in slots])
     capacity = np.concatenate(([0.0], np.cumsum([slot.room for slot in slots])))
     left = aws_worker_hours(
         case.demand, capacity, case.worker_room, dispatch=planner.dispatch, pinned_share=case.scenario.demand.build_share
@@ -162,8 +162,8 @@ def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
         aws_usd_per_year=aws,
         cost_usd_per_year=owned + aws,
         node_usd_per_year=typical.usd_per_year,
-        premium_on_demand=_rent(case, typical, case.prices.aws.on_demand_usd_per_h) / typical.usd_per_year,
-        premium_best=_rent(case, typical, case.prices.aws.best_usd_per_h) / typical.usd_per_year,
+        premium_on_demand=_premium(case, typical, case.prices.aws.on_demand_usd_per_h),
+        premium_best=_premium(case, typical, case.prices.aws.best_usd_per_h),
         optimum=max(_rule(busy, breakeven), min(standing, len(slots))),
     )
 
@@ -171,6 +171,16 @@ def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
 def _rent(case: Case, slot: Slot, worker_usd_per_h: float) -> float:
     """What AWS takes a year for the room of one node, busy all the time."""
     return slot.room / case.worker_room * worker_usd_per_h * HOURS_PER_YEAR
+
+
+def _premium(case: Case, slot: Slot, worker_usd_per_h: float) -> float:
+    """How many times dearer AWS is than the own node; infinite for a node that costs nothing."""
+    return _rent(case, slot, worker_usd_per_h) / slot.usd_per_year if slot.usd_per_year > 0 else math.inf
+
+
+def _breakeven(usd_per_year: float, rent: float) -> float:
+    """Busy share that pays for a node; a node that costs nothing pays at once."""
+    return breakeven_busy_share(usd_per_year, 0.0, rent) if usd_per_year > 0 else 0.0
 
 
 def _busy_shares(demand: NDArray[np.float64], slots: tuple[Slot, ...]) -> NDArray[np.float64]:

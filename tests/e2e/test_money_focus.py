@@ -16,6 +16,7 @@ from simulator.finance.focus import write_ledger
 from simulator.finance.ledger import ledger
 from simulator.finance.report import finance_report
 from simulator.ingest.focus_columns import COLUMNS_1_2
+from simulator.ingest.focus_rules import check_focus
 from simulator.planner.recommend import nodes_at_arrival, recommend
 
 NEVER_NULL = [
@@ -95,6 +96,10 @@ def test_all_57_columns_of_1_2_in_the_order_of_the_specification(written):
     header = written[0].read_text(encoding="utf-8").splitlines()[0].split(",")
     assert tuple(header) == COLUMNS_1_2
     assert len(header) == 57
+
+
+def test_the_rule_check_of_the_ledger_writer_finds_nothing(written):
+    assert check_focus(written[0]) == []
 
 
 def test_columns_that_may_not_be_null_are_filled(rows):
