@@ -95,6 +95,12 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_folder_that_cannot_be_made_is_one_clear_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="Not a directory; give a folder that can be written"):
+        written(tmp_path / "file" / "out", frozenset())
+
+
 @pytest.mark.parametrize("text", ['{"files": [{"path": "../letter.txt"}]}', "[]", "nonsense"])
 def test_a_foreign_manifest_deletes_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "letter.txt").write_text("mine")

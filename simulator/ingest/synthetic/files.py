@@ -99,6 +99,10 @@ def _clear(out: Path) -> None:
             (out / entry).unlink(missing_ok=True)
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(Problem(str(out), "a folder that holds other files", "give an empty or new folder"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(Problem(str(out), str(error.strerror), "give a folder that can be written")) from None
 
 
 def _listed(manifest: Path) -> list[str]:
