@@ -144,8 +144,9 @@ def _show_inventory(inventory: Inventory) -> None:
 
 
 def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options: dict[str, Any], progress: Any) -> Imported:
-    from simulator.ingest.prometheus import Request, import_prometheus
+    from simulator.ingest.prometheus import import_prometheus
     from simulator.ingest.prometheus_http import Access, Server
+    from simulator.ingest.prometheus_task import Request
 
     access = Access(
         url,

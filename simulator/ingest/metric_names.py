@@ -125,20 +125,29 @@ class Preset(BaseModel):
         """Labels, as spelled on its metric, that tell one subject of `measure` from another."""
         return self.spelled(measure, *SUBJECT_LABELS[measure.of])
 
-    def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = ()) -> str:
-        """The query of a measure; counters become a rate over `window_s` seconds.
+    def selector(self, measure: Measure, select: Sequence[Matcher] = ()) -> str:
+        """The metric of a measure with its matchers."""
+        return self._selector(measure.metric, (*measure.where, *select))
+
+    def presence(self, measure: Measure, *, select: Sequence[Matcher] = ()) -> str:
+        """1 for every pod that has the metric of `measure`."""
+        pod = ", ".join(self.spelled(measure, "namespace", "pod"))
+        return f"max by ({pod}) ({self.selector(measure, select)} ^ 0)"
+
+    def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = (), phases: bool = True) -> str:
+        """The query of a measure; counters become a rate over `window_s` seconds. Without `phases` every pod counts as live.
 
         >>> preset = load_preset("kube-state-metrics")
         >>> preset.promql(preset.measures["cpu_usage_m"], window_s=300)
         'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container!="",container!="POD"}[300s]))'
         """
-        inner = self._selector(measure.metric, (*measure.where, *select))
+        inner = self.selector(measure, select)
         if measure.kind == "counter":
             inner = f"rate({inner}[{window_s}s])"
         if measure.once:
             inner = f"max by ({', '.join(self.spelled(measure, 'namespace', 'pod', 'container'))}) ({inner})"
         query = f"{measure.merge} by ({', '.join(self.subject_labels(measure))}) ({inner})"
-        if not measure.live:
+        if not (measure.live and phases):
             return query
         pod = ", ".join(self.spelled(measure, "namespace", "pod"))
         phase = Matcher(label="phase", operator="=~", value="|".join(LIVE_PHASES))

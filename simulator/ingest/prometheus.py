@@ -6,12 +6,10 @@ so memory does not grow with the range. Finished pages are kept in the store; th
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -20,56 +18,18 @@ import pyarrow as pa
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
 from simulator.ingest import dcgm
-from simulator.ingest.metric_names import DEFAULT_PRESET, Matcher, Measure, Preset, load_preset
+from simulator.ingest.metric_names import Measure, Preset
 from simulator.ingest.prometheus_http import Server
 from simulator.ingest.prometheus_parse import Answer
+from simulator.ingest.prometheus_task import Request, Task, prepare
 from simulator.ingest.store import transaction
 from simulator.ingest.usage_finish import finish
-from simulator.ingest.usage_hours import Grid, Part, from_ms, hourly, to_ms
+from simulator.ingest.usage_hours import Grid, Part, from_ms, hourly
 from simulator.ingest.usage_store import Imported, insert
-from simulator.ingest.workload_names import Owners
 from simulator.progress import SILENT, Progress
 
 MAX_POINTS = 11_000  # web/api/v1/api.go: "exceeded maximum resolution of 11,000 points per timeseries"
-SAMPLES_PER_PAGE = 250_000
-DEFAULT_STEP_S = 300
-DEFAULT_DAYS = 30
-SCRAPES_PER_RATE = 4  # a rate needs two samples; four intervals survive one missed scrape
-SCRAPE_S = 60
 OWNER_CHUNK_MS = 30 * MS_PER_DAY
-CLOCK_TOLERANCE = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to import. Ends are UTC, `end` exclusive; None means the last 30 days up to the server's last whole hour."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-    step_s: int = DEFAULT_STEP_S
-    preset: str = DEFAULT_PRESET
-    select: tuple[Matcher, ...] = ()
-    cluster: str = ""
-    workers: int = 4
-    samples_per_page: int = SAMPLES_PER_PAGE
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.step_s < 1 or (MS_PER_H // MS_PER_S) % self.step_s:
-            problems.append(Problem("--step", f"{self.step_s} s", "give a step that divides an hour: 15s, 30s, 1m, 5m, 15m, 1h"))
-        if self.workers < 1:
-            problems.append(Problem("--workers", str(self.workers), "give at least 1"))
-        if self.samples_per_page < 1:
-            problems.append(Problem("--samples-per-page", str(self.samples_per_page), "give at least 1"))
-        if self.start and self.end and self.start >= self.end:
-            problems.append(Problem("--from and --to", f"{self.start} to {self.end}", "give a start before the end"))
-        if problems:
-            raise MetricsError(problems)
-
-    @property
-    def window_s(self) -> int:
-        """Seconds over which counters become a rate: the step, but never less than four scrapes."""
-        return max(self.step_s, SCRAPES_PER_RATE * SCRAPE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +49,12 @@ class _Read:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One import under way."""
-
-    server: Server
-    request: Request
-    preset: Preset
-    start_ms: int
-    end_ms: int
-    owners: Owners
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def job(self) -> str:
-        """Name of this very import: the same source, questions and range give the same name."""
-        request = self.request
-        parts = (self.server.place, self.server.tenant, self.preset.model_dump_json(), request.step_s, request.window_s,
-                 list(map(str, request.select)), request.cluster, self.start_ms, self.end_ms)  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
 def import_prometheus(connection: duckdb.DuckDBPyConnection, server: Server, request: Request, progress: Progress = SILENT) -> Imported:
     """Read every measure of the preset into the store; `connection` is one of `open_usage`.
 
     Raises `MetricsError` when the server is dead, refuses, gives a part only, or has nothing in the range.
     """
-    task = _prepare(server, request)
+    task = prepare(server, request)
     for metric, series in _owner_series(task):
         task.owners.add(task.preset, metric, series)
     pages = _plan(connection, task)
@@ -129,42 +68,14 @@ def import_prometheus(connection: duckdb.DuckDBPyConnection, server: Server, req
         return _finish(connection, task)
 
 
-def _prepare(server: Server, request: Request) -> _Task:
-    """Fix the range to whole hours by the server's clock."""
-    preset = load_preset(request.preset)
-    now = server.now()
-    hour = timedelta(hours=1)
-    end = request.end or _floor_hour(now)
-    start = request.start or end - timedelta(days=DEFAULT_DAYS)
-    warnings = []
-    if end > now + CLOCK_TOLERANCE:
-        warnings.append(
-            f"the range ends at {end:%Y-%m-%dT%H:%MZ}, after the server's clock ({now:%Y-%m-%dT%H:%MZ}): what is missing is a gap"
-        )
-    first, last = _floor_hour(start), _floor_hour(end + hour - timedelta(microseconds=1))
-    if (first, last) != (start, end):
-        warnings.append(f"the range was widened to whole hours: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}")
-    if first >= last:
-        raise MetricsError(Problem("--from and --to", f"{start} to {end}", "give a start before the end"))
-    return _Task(server, request, preset, to_ms(first), to_ms(last), Owners(), tuple(warnings))
-
-
-def _floor_hour(when: datetime) -> datetime:
-    return when.replace(minute=0, second=0, microsecond=0)
-
-
-def _owner_series(task: _Task) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def _owner_series(task: Task) -> Iterator[tuple[str, list[dict[str, str]]]]:
     for metric in task.preset.owners.values():
         for start_ms in range(task.start_ms, task.end_ms, OWNER_CHUNK_MS):
             end_ms = min(start_ms + OWNER_CHUNK_MS, task.end_ms)
             yield metric, task.server.series(metric, task.request.select, start_ms, end_ms)
 
 
-def _query(task: _Task, measure: Measure) -> str:
-    return task.preset.promql(measure, window_s=task.request.window_s, select=task.request.select)
-
-
-def _plan(connection: duckdb.DuckDBPyConnection, task: _Task) -> list[_Page]:
+def _plan(connection: duckdb.DuckDBPyConnection, task: Task) -> list[_Page]:
     """Pages still to read; the plan of an interrupted import is followed to its end."""
     known = connection.execute("SELECT count(*) FROM usage_page WHERE job = ?", [task.job]).fetchall()[0][0]
     if not known:
@@ -180,20 +91,20 @@ def _plan(connection: duckdb.DuckDBPyConnection, task: _Task) -> list[_Page]:
     return [_Page(*row) for row in rows]
 
 
-def _pages(task: _Task, name: str) -> list[_Page]:
+def _pages(task: Task, name: str) -> list[_Page]:
     """Cut the range of a measure by the number of series it has at its widest, as a coarse count shows."""
-    step_ms = task.request.step_s * MS_PER_S
+    step_ms = task.step_s * MS_PER_S
     per_hour = MS_PER_H // step_ms
     hours = (task.end_ms - task.start_ms) // MS_PER_H
     coarse_ms = -(-hours // MAX_POINTS) * MS_PER_H
-    counted = task.server.range(f"count({_query(task, task.preset.measures[name])})", task.start_ms, task.end_ms, coarse_ms)
+    counted = task.server.range(f"count({task.query(task.preset.measures[name])})", task.start_ms, task.end_ms, coarse_ms)
     widest = max((int(np.nanmax(one.values, initial=0)) for one in counted.series), default=0)
     points = min(MAX_POINTS, task.request.samples_per_page // max(widest, 1))
     page_ms = max(points // per_hour, 1) * MS_PER_H
     return [_Page(name, at, min(at + page_ms, task.end_ms)) for at in range(task.start_ms, task.end_ms, page_ms)]
 
 
-def _read_all(task: _Task, pages: list[_Page]) -> Iterator[_Read]:
+def _read_all(task: Task, pages: list[_Page]) -> Iterator[_Read]:
     """Answers in page order, a bounded number of them under way."""
     waiting: deque[Future[_Read]] = deque()
     with ThreadPoolExecutor(task.request.workers) as pool:
@@ -208,12 +119,12 @@ def _read_all(task: _Task, pages: list[_Page]) -> Iterator[_Read]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(task: _Task, page: _Page) -> _Read:
+def _read(task: Task, page: _Page) -> _Read:
     """Ask for one page. A gauge at t stands for [t, t + step), a rate for the step that ends at t."""
-    measure, step_ms = task.preset.measures[page.measure], task.request.step_s * MS_PER_S
+    measure, step_ms = task.preset.measures[page.measure], task.step_s * MS_PER_S
     grid = Grid(page.start_ms, step_ms, (page.end_ms - page.start_ms) // step_ms)
     shift_ms = step_ms if measure.kind == "counter" else 0
-    answer = task.server.range(_query(task, measure), page.start_ms + shift_ms, page.end_ms - step_ms + shift_ms, step_ms)
+    answer = task.server.range(task.query(measure), page.start_ms + shift_ms, page.end_ms - step_ms + shift_ms, step_ms)
     warnings = [*answer.warnings, *answer.infos]
     if answer.histograms:
         warnings.append(f"{page.measure}: {answer.histograms} native histograms were not read")
@@ -227,7 +138,7 @@ def _read(task: _Task, page: _Page) -> _Read:
 
 
 def _subjects(
-    task: _Task, measure: Measure, answer: Answer, grid: Grid, shift_ms: int, warnings: list[str]
+    task: Task, measure: Measure, answer: Answer, grid: Grid, shift_ms: int, warnings: list[str]
 ) -> Iterator[tuple[tuple[str, ...], np.ndarray, np.ndarray]]:
     labels = task.preset.subject_labels(measure)
     for one in answer.series:
@@ -241,7 +152,7 @@ def _subjects(
         yield subject, grid.index(one.times_ms - shift_ms), one.values
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, task: _Task, read: _Read) -> None:
+def _keep(connection: duckdb.DuckDBPyConnection, task: Task, read: _Read) -> None:
     """Stage a page's hours, gaps and warnings, and tick it off."""
     insert(connection, "usage_part", read.part.rows, job=task.job)
     for start, end in read.part.gaps(read.grid):
@@ -255,13 +166,13 @@ def _keep(connection: duckdb.DuckDBPyConnection, task: _Task, read: _Read) -> No
     )
 
 
-def _keep_namespaces(connection: duckdb.DuckDBPyConnection, task: _Task) -> None:
+def _keep_namespaces(connection: duckdb.DuckDBPyConnection, task: Task) -> None:
     names = sorted(task.owners.labels)
     labels = pa.array([sorted(task.owners.labels[name].items()) for name in names], pa.map_(pa.string(), pa.string()))
     insert(connection, "usage_namespace", pa.table({"namespace": pa.array(names, pa.string()), "labels": labels}), job=task.job)
 
 
-def _finish(connection: duckdb.DuckDBPyConnection, task: _Task) -> Imported:
+def _finish(connection: duckdb.DuckDBPyConnection, task: Task) -> Imported:
     rows = connection.execute(
         "SELECT measure, max(series), sum(samples)::BIGINT FROM usage_page WHERE job = ? GROUP BY 1 ORDER BY 1", [task.job]
     ).fetchall()
@@ -280,7 +191,7 @@ def absences(preset: Preset, present: set[str]) -> list[str]:
     """Warnings for measures of which there is no series at all; one for all where a whole kind is missing."""
     texts = []
     for of in ("workload", "node"):
-        needed = {name: one.metric for name, one in preset.measures.items() if one.of == of and not one.optional}
+        needed = {name: preset.selector(one) for name, one in preset.measures.items() if one.of == of and not one.optional}
         missing = {name: metric for name, metric in needed.items() if name not in present}
         if missing == needed:
             texts.append(f"nothing about {of}s: no series of {', '.join(sorted(set(needed.values())))}")

@@ -34,7 +34,7 @@ def grid_of(place: str, series: Sequence[Series], start: datetime | None, end: d
     if first < 0 or last > LATEST_MS:
         raise MetricsError(Problem(f"{place}: times of samples", f"{first} to {last} ms since 1970", "check the unit of the time stamps"))
     usual = [float(np.median(np.diff(t))) for t in times if t.size > 1]
-    step_ms = _divisor_ms(max(usual)) if usual else MS_PER_H
+    step_ms = divisor_ms(max(usual)) if usual else MS_PER_H
     start_ms = _floor(int(start.timestamp()) * MS_PER_S) if start else _floor(first)
     end_ms = _floor(int(end.timestamp() * MS_PER_S) + MS_PER_H - 1) if end else _floor(last) + MS_PER_H
     if start_ms >= end_ms:
@@ -47,6 +47,12 @@ def grid_of(place: str, series: Sequence[Series], start: datetime | None, end: d
             Problem(f"{place}: times of samples", found, "check the time stamps, or import the range in parts with --from and --to")
         )
     return grid
+
+
+def divisor_ms(interval_ms: float) -> int:
+    """Smallest whole-second divisor of the hour that is not below the interval, with 10 % of grace for late scrapes."""
+    hour_s = MS_PER_H // MS_PER_S
+    return next((s for s in _divisors(hour_s) if s * MS_PER_S >= interval_ms * 0.9), hour_s) * MS_PER_S
 
 
 def by_metric(series: Sequence[Series]) -> dict[str, list[Series]]:
@@ -147,12 +153,6 @@ def _live(
             key = tuple(one.labels.get(name, "") for name in names)
             live[key] = live.get(key, np.zeros(grid.points, dtype=bool)) | (_last(one, grid) == 1)
     return live
-
-
-def _divisor_ms(interval_ms: float) -> int:
-    """Smallest whole-second divisor of the hour that is not below the interval, with 10 % of grace for late scrapes."""
-    hour_s = MS_PER_H // MS_PER_S
-    return next((s for s in _divisors(hour_s) if s * MS_PER_S >= interval_ms * 0.9), hour_s) * MS_PER_S
 
 
 def _divisors(number: int) -> Iterator[int]:

@@ -40,8 +40,9 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 from datetime import datetime, timezone
-from simulator.ingest.prometheus import Request, import_prometheus
+from simulator.ingest.prometheus import import_prometheus
 from simulator.ingest.prometheus_http import Access, Server
+from simulator.ingest.prometheus_task import Request
 from simulator.ingest.usage_store import open_usage
 url, preset, store, start, end, step = sys.argv[1:]
 at = [datetime.fromtimestamp(int(text), timezone.utc) for text in (start, end)]

@@ -15,8 +15,9 @@ from models.errors import MetricsError
 from models.usage import UsageHistory
 from simulator.cli.usage import command
 from simulator.ingest.metric_names import Matcher, load_preset
-from simulator.ingest.prometheus import MAX_POINTS, Request, import_prometheus
+from simulator.ingest.prometheus import MAX_POINTS, import_prometheus
 from simulator.ingest.prometheus_http import Access, Server
+from simulator.ingest.prometheus_task import Request
 from simulator.ingest.usage_hours import to_ms
 from simulator.ingest.usage_store import load_usage, open_usage
 from usage_company import HOURS, OUTAGE, POINTS, SCRAPE_S, START, hour, openmetrics, pods, prometheus
@@ -200,6 +201,36 @@ def test_a_second_import_replaces_the_same_hours(url: str, tmp_path: Path) -> No
 def test_a_selection_narrows_every_query(url: str) -> None:
     _, history = _import(url, end=hour(1), select=(Matcher.parse('namespace="shop"'),))
     assert {key.namespace for key in history.keys} == {"shop"}
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with hourly samples of requests and counters only: no phases, no owners."""
+    lines = []
+    for family, kind, unit in (
+        ("kube_pod_container_resource_requests", "gauge", 'resource="cpu"'),
+        ("container_cpu_usage_seconds", "counter", ""),
+    ):
+        lines.append(f"# TYPE {family} {kind}")
+        for pod, cores in (("web-6c7d8f9b5-x2v4k", 2.0), ("web-6c7d8f9b5-x2v4l", 1.0)):
+            labels = ",".join(filter(None, (f'namespace="shop",pod="{pod}",container="main"', unit)))
+            name = family + ("_total" if kind == "counter" else "")
+            lines += [
+                f"{name}{{{labels}}} {cores if kind == 'gauge' else cores / 2 * 3600 * h!r} {START.timestamp() + 3600 * h:.0f}"
+                for h in range(25)
+            ]
+    with prometheus(tmp_path_factory.mktemp("sparse"), "\n".join([*lines, "# EOF", ""])) as address:
+        yield address
+
+
+def test_sparse_samples_raise_the_step_and_missing_phases_are_told(sparse: str) -> None:
+    outcome, history = _import(sparse, end=hour(24), step_s=300)
+    assert [key.workload for key in history.keys] == ["web"]
+    assert (history.requests[:, 0, 0] == 3000).all()
+    assert (history.pods[:, 0] == 2).all()
+    assert history.usage[2:, 0, 0] == pytest.approx(1500)  # half of the requests, from hourly counters
+    assert "samples lie 3600 s apart: the step was raised from 300 s to that" in outcome.warnings
+    assert any(text.startswith("no kube_pod_status_phase: pods are those with requests") for text in outcome.warnings)
 
 
 def test_an_empty_range_is_one_clear_message(url: str) -> None:

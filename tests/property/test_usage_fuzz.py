@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from models.errors import CapacityError
 from simulator.ingest.inventory import read_inventory
 from simulator.ingest.metric_names import load_preset
-from simulator.ingest.prometheus import Request, import_prometheus
+from simulator.ingest.prometheus import import_prometheus
 from simulator.ingest.prometheus_http import Access, Server
+from simulator.ingest.prometheus_task import Request
 from simulator.ingest.usage_file import import_files
 from simulator.ingest.usage_files import FileOptions
 from simulator.ingest.usage_store import load_usage, open_usage

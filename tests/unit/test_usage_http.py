@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from models.errors import MetricsError
-from simulator.ingest.prometheus import Request, import_prometheus
+from simulator.ingest.prometheus import import_prometheus
 from simulator.ingest.prometheus_http import BACKOFF_S, Access, Server
+from simulator.ingest.prometheus_task import Request
 from simulator.ingest.usage_store import open_usage
 
 NOW = 1772496000  # 2026-03-03T00:00:00Z
