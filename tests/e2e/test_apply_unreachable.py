@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 from plans import plan
+from simulator.cli import main
 from simulator.export.bundle import export_bundle, write_bundle
 
 
@@ -33,12 +36,31 @@ def kubeconfig(path: Path, server: str, *contexts: str) -> Path:
     return path
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    script = "import sys; from simulator.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_a_dead_server_is_one_message_and_exit_4(manifests: Path, tmp_path: Path) -> None:
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The console script's own entry point, with the exit code and what it printed."""
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["burstline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return Done(int(end.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+def test_a_dead_server_is_one_message_and_exit_4(run: Run, manifests: Path, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         server = f"https://127.0.0.1:{unused.getsockname()[1]}"
@@ -79,7 +101,7 @@ def test_a_server_that_is_no_kubernetes_is_one_message(manifests: Path, tmp_path
     ],
 )
 def test_the_context_is_never_guessed(
-    manifests: Path, tmp_path: Path, contexts: tuple[str, ...], arguments: tuple[str, ...], message: str
+    run: Run, manifests: Path, tmp_path: Path, contexts: tuple[str, ...], arguments: tuple[str, ...], message: str
 ) -> None:
     done = run("apply", manifests, "--kubeconfig", kubeconfig(tmp_path / "config", "https://127.0.0.1:9", *contexts), *arguments)
     assert done.returncode == 2
@@ -91,7 +113,7 @@ def test_the_context_is_never_guessed(
     ("text", "message"),
     [(None, "no kubeconfig"), ("[", "a damaged kubeconfig"), ("- a", "a damaged kubeconfig"), ("contexts: 3", "a damaged kubeconfig")],
 )
-def test_a_missing_or_damaged_kubeconfig_is_exit_2(manifests: Path, tmp_path: Path, text: str | None, message: str) -> None:
+def test_a_missing_or_damaged_kubeconfig_is_exit_2(run: Run, manifests: Path, tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "config"
     if text is not None:
         path.write_text(text)
@@ -112,7 +134,7 @@ def test_a_missing_or_damaged_kubeconfig_is_exit_2(manifests: Path, tmp_path: Pa
     ],
 )
 def test_a_folder_that_cannot_be_applied_is_refused_before_any_cluster_is_asked(
-    tmp_path: Path, files: dict[str, str], message: str
+    run: Run, tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -124,7 +146,7 @@ def test_a_folder_that_cannot_be_applied_is_refused_before_any_cluster_is_asked(
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_that_is_not_there_is_exit_2(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_exit_2(run: Run, tmp_path: Path) -> None:
     done = run("apply", tmp_path / "nowhere")
     assert done.returncode == 2
     assert "no such folder" in done.stderr
