@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.errors import Problem, ScenarioError
 from models.node import NodeShape
 from models.parameter import Parameter, Parameters
-from models.price import AwsPrices, LinkPrices, PriceBook, PrivatePrices
+from models.price import AwsPrices, CommitmentPrices, LinkPrices, PriceBook, PrivatePrices
 from models.resources import CPU, MEMORY, PODS
 from models.scenario import Scenario, ZonePart
 from models.statement import CostStatement, marginal_usd_per_year, private_statement
@@ -111,7 +111,7 @@ class Case:
         p = self.parameters
         aws = AwsPrices(self.on_demand_usd_per_h, self.scenario.aws.commitment_discount_share, p["aws_price_change_share_per_year"])
         servers = {zone.part.name: zone.server_usd for zone in self.zones}
-        return PriceBook(p.fill(PrivatePrices), p.fill(LinkPrices), aws, servers)
+        return PriceBook(p.fill(PrivatePrices), p.fill(LinkPrices), p.fill(CommitmentPrices), aws, servers)
 
     @property
     def packing(self) -> float:
@@ -165,7 +165,7 @@ class Case:
 
     def used_parameters(self) -> tuple[Parameter, ...]:
         """Every parameter behind prices and zones, by name."""
-        names = {p.name for p in self.parameters.behind(PrivatePrices, LinkPrices)} | {"aws_price_change_share_per_year"}
+        names = {p.name for p in self.parameters.behind(PrivatePrices, LinkPrices, CommitmentPrices)} | {"aws_price_change_share_per_year"}
         for zone in self.zones:
             names |= {zone.price_parameter, *zone.kind.parameter_names()}
         return tuple(self.parameters.by_name[name] for name in sorted(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.units import HOURS_PER_YEAR, MONTHS_PER_YEAR
+from models.units import HOURS_PER_MONTH, HOURS_PER_YEAR, MONTHS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,22 @@ class LinkPrices:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitmentPrices:
+    """What was already promised to AWS and is paid used or not, until it ends."""
+
+    aws_committed_usd_per_h: float
+    aws_commitment_months_left: float
+
+    def usd_in_month(self, month: int) -> float:
+        """Promised spend of month 1, 2, ...
+
+        >>> CommitmentPrices(10.0, 12.0).usd_in_month(12), CommitmentPrices(10.0, 12.0).usd_in_month(13)
+        (7300.0, 0.0)
+        """
+        return self.aws_committed_usd_per_h * HOURS_PER_MONTH if 1 <= month <= self.aws_commitment_months_left else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AwsPrices:
     """One worker-hour on AWS.
 
@@ -90,5 +106,6 @@ class PriceBook:
 
     private: PrivatePrices
     link: LinkPrices
+    commitment: CommitmentPrices
     aws: AwsPrices
     server_usd: dict[str, float]

@@ -69,9 +69,21 @@ def aws_flow(case: Case, name: str) -> CashFlow:
 
 
 def hybrid_flow(case: Case, steps: Sequence[Step]) -> CashFlow:
-    """The plan's own flow: purchases when they arrive, running cost and AWS by the month."""
+    """The plan's own flow: purchases when they arrive, running cost and AWS by the month, commitments that it strands."""
     fleets = fleet_by_quarter(case, steps)
-    return owned_flow(case, HYBRID, fleets, lambda at, fleet: hybrid(at, fleet).cash_usd_per_year)
+    flow = owned_flow(case, HYBRID, fleets, lambda at, fleet: hybrid(at, fleet).cash_usd_per_year)
+    return CashFlow(HYBRID, flow.usd + stranded(case, fleets))
+
+
+def stranded(case: Case, fleets: Sequence[Fleet]) -> NDArray[np.float64]:
+    """Promised AWS spend that the hybrid no longer uses, by month: float64 [months + 1]; only leaving AWS strands it."""
+    promised = case.prices.commitment
+    lost = np.zeros(len(fleets) * MONTHS_PER_QUARTER + 1)
+    for quarter, fleet in enumerate(fleets):
+        burst = hybrid(at_quarter(case, quarter), fleet).of("aws") / MONTHS_PER_YEAR
+        for month in range(quarter * MONTHS_PER_QUARTER + 1, (quarter + 1) * MONTHS_PER_QUARTER + 1):
+            lost[month] = max(promised.usd_in_month(month) - burst, 0.0)
+    return lost
 
 
 def private_flow(case: Case) -> CashFlow:

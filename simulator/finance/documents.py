@@ -13,6 +13,7 @@ from models.case import Case
 from models.statement import RuleCheck
 from models.unknown import Unknown
 from models.zones import ZONES
+from simulator.finance.cashflow import fleet_by_quarter, stranded
 from simulator.finance.ledger import ledger
 from simulator.finance.report import FinanceReport
 from simulator.finance.sensitivity import top_drivers
@@ -68,6 +69,7 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
         "discounted_payback_months": c.discounted_payback_months,
         "breakeven_nodes": c.breakeven_nodes,
         "breakeven_share": c.breakeven_share,
+        f"stranded_{suffix}": float(stranded(report.case, fleet_by_quarter(report.case, report.steps)).sum()) * rate,
         "nodes": dict(report.nodes),
         "years": report.case.scenario.money.years,
         "statements": {s.name: {f"{suffix}_per_year": s.usd_per_year * rate, f"capex_{suffix}": s.capex_usd * rate} for s in c.statements},

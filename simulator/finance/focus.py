@@ -21,7 +21,7 @@ Row = dict[str, str]
 
 _SERVICES: tuple[tuple[str, str, str], ...] = (
     # start of the item, ServiceCategory, ServiceSubcategory
-    ("AWS burst", "Compute", "Virtual Machines"),
+    ("AWS", "Compute", "Virtual Machines"),
     ("worker server", "Compute", "Other (Compute)"),
     ("master server", "Compute", "Other (Compute)"),
     ("host for VM masters", "Compute", "Other (Compute)"),
@@ -91,7 +91,7 @@ def focus_row(charge: Charge, case: Case) -> Row:
         "ResourceName": charge.item,
         "ResourceType": "Instance" if charge.item == "AWS burst" else "Line",
         "ServiceCategory": service,
-        "ServiceName": "AmazonEC2" if charge.item == "AWS burst" else "AWSDirectConnect" if aws else "Private capacity",
+        "ServiceName": _service_name(charge),
         "ServiceSubcategory": part,
         "SkuId": sku,
         "SkuMeter": f"BoxUsage:{scenario.aws.worker}" if charge.item == "AWS burst" else charge.item,
@@ -102,6 +102,12 @@ def focus_row(charge: Charge, case: Case) -> Row:
         "SubAccountType": "Cluster",
         "Tags": "{}",
     }
+
+
+def _service_name(charge: Charge) -> str:
+    if charge.zone is not None:
+        return "Private capacity"
+    return {"AWS burst": "AmazonEC2", "AWS unused commitment": "ComputeSavingsPlans"}.get(charge.item, "AWSDirectConnect")
 
 
 _COMMITMENT = (

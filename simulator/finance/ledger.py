@@ -14,7 +14,7 @@ from typing import Literal
 
 from models.statement import CostLine
 from models.units import MONTHS_PER_YEAR
-from simulator.finance.cashflow import MONTHS_PER_QUARTER, at_quarter, fleet_by_quarter
+from simulator.finance.cashflow import MONTHS_PER_QUARTER, at_quarter, fleet_by_quarter, stranded
 from simulator.finance.opponents import hybrid
 from simulator.finance.report import FinanceReport
 
@@ -111,6 +111,9 @@ def _running(report: FinanceReport, start: date) -> Iterator[Charge]:
         for offset in range(quarter * MONTHS_PER_QUARTER, (quarter + 1) * MONTHS_PER_QUARTER):
             for line in lines:
                 yield _of_line(month_after(start, offset), line, home, at.on_demand_usd_per_h)
+    for month, usd in enumerate(stranded(case, fleets)):
+        if usd:
+            yield _charge(month_after(start, month - 1), "AWS unused commitment", None, "Usage", "Recurring", 1.0, "months", float(usd))
     once = hybrid(case, fleets[0]).once_usd if fleets else 0.0
     if once:
         yield _charge(start, "migration", home, "Usage", "One-Time", 1.0, "move", once)

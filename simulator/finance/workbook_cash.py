@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.statement import Comparison
-from models.units import MONTHS_PER_YEAR
+from models.units import HOURS_PER_MONTH, MONTHS_PER_YEAR
 from models.unknown import Unknown
 from simulator.finance.cashflow import MONTHS_PER_QUARTER, at_quarter, batches, fleet_by_quarter
 from simulator.finance.opponents import BEST, HYBRID, hybrid, working_room, yearly_worker_hours
@@ -69,10 +69,12 @@ def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str
         page.calc(row, column, f"t_{name}*{at['v']}*{at['p']}/{MONTHS_PER_YEAR}", float(c.flow(name).usd[month]))
     page.put(row, 9, float(c.flow("private").usd[month]), "number")
     running = f"((t_private_cash+t_link_year)*{at['s']}+t_burst_year*{at['b']}*{at['p']})/{MONTHS_PER_YEAR}"
+    promised = f"a_aws_committed_usd_per_h*{HOURS_PER_MONTH}*({at['m']}>0)*({at['m']}<=a_aws_commitment_months_left)"
+    lost = f"+MAX(0,{promised}-t_burst_year*{at['b']}*{at['p']}/{MONTHS_PER_YEAR})"
     once = "+t_workers*a_migration_usd_per_node" if month == 0 else ""
     age = f"(MOD({cell(last, 0)}-{months}-1,{life})+1)"
     worth = f"-t_capex*SUMPRODUCT({shares}*(a_residual_share+(1-a_residual_share)*(1-{age}/{life})))" if row == last else ""
-    page.calc(row, 10, f"t_capex*{at['f']}+{running}{once}{worth}", float(c.flow(HYBRID).usd[month]))
+    page.calc(row, 10, f"t_capex*{at['f']}+{running}{lost}{once}{worth}", float(c.flow(HYBRID).usd[month]))
     page.calc(row, 11, f"{at['best']}-{at['hybrid']}", float(c.saving_usd[month]))
     rate = report.case.prices.private.discount_rate_share
     factor = (1.0 + rate) ** (-month / MONTHS_PER_YEAR)

@@ -76,7 +76,14 @@ def written(tmp_path_factory):
     case = shipped_case(
         demand__growth_share_per_year=0.1,
         parameters=parameters
-        | {"direct_connect_ports": 2, "egress_gb_per_burst_node_h": 1, "migration_usd_per_node": 500, "residual_share": 0.1},
+        | {
+            "aws_committed_usd_per_h": 40,
+            "aws_commitment_months_left": 18,
+            "direct_connect_ports": 2,
+            "egress_gb_per_burst_node_h": 1,
+            "migration_usd_per_node": 500,
+            "residual_share": 0.1,
+        },
     )
     advice = recommend(case)
     curve = advice.screening.curve(case.demand.size)
@@ -142,6 +149,12 @@ def test_aws_rows_show_the_commitment_discount_between_list_and_contracted(rows)
     assert {row["ListUnitPrice"] for row in burst} == {"0.944"}
     assert {row["ContractedUnitPrice"] for row in burst} == {"0.67968"}
     assert all(row["BilledCost"] == row["EffectiveCost"] == row["ContractedCost"] for row in burst)
+
+
+def test_unused_commitment_is_shown_as_a_row_of_its_own(rows):
+    lost = [row for row in rows if row["ServiceName"] == "ComputeSavingsPlans"]
+    assert len(lost) == 18
+    assert all(Decimal(row["BilledCost"]) > 0 for row in lost)
 
 
 def test_one_resource_is_spread_to_its_price_less_the_residual(rows):

@@ -115,7 +115,15 @@ def test_every_formula_recalculates_to_the_value_of_the_model(soffice, tmp_path,
 def test_a_changed_input_moves_every_result_as_the_model_does(report, soffice, tmp_path):
     path = tmp_path / "workbook.xlsx"
     write_workbook(path, report)
-    changes = {"server_usd": 15_000, "pue": 1.3, "discount_rate_share": 0.1, "commitment_discount_share": 0.2, "residual_share": 0.05}
+    changes = {
+        "aws_committed_usd_per_h": 30,
+        "aws_commitment_months_left": 12,
+        "server_usd": 15_000,
+        "pue": 1.3,
+        "discount_rate_share": 0.1,
+        "commitment_discount_share": 0.2,
+        "residual_share": 0.05,
+    }
     shown = summary_of(recalculated(soffice, path, tmp_path, changes))
     parameters = {name: value for name, value in changes.items() if name != "commitment_discount_share"}
     base = shipped_case().scenario.parameters

@@ -155,6 +155,21 @@ def test_falling_aws_prices_lower_the_value_of_building():
     assert aws[2] / aws[1] == pytest.approx(0.95)
 
 
+def test_leaving_aws_strands_what_was_promised_until_it_ends():
+    """40 USD/h promised for 18 months; the hybrid uses none of it beyond its own burst."""
+    promised = shipped_case(
+        planner__objective="by_users",
+        parameters=shipped_case().scenario.parameters | {"aws_committed_usd_per_h": 40, "aws_commitment_months_left": 18},
+    )
+    free, bound = compared(shipped_case(planner__objective="by_users")), compared(promised)
+    burst = 292_704.192 * 0.72 / 12
+    lost = bound.flow("hybrid").usd - free.flow("hybrid").usd
+    assert lost[1:19] == pytest.approx(np.full(18, 40 * 730 - burst))
+    assert np.all(lost[19:] == 0)
+    assert bound.npv_usd < free.npv_usd
+    assert bound.flow("aws_best").usd.tolist() == free.flow("aws_best").usd.tolist()  # staying uses it
+
+
 def test_growth_raises_every_way():
     grown = compared(shipped_case(demand__growth_share_per_year=0.2)).flow("aws_on_demand").years()
     assert grown[2] / grown[1] == pytest.approx(1.2, abs=0.005)
@@ -229,4 +244,5 @@ def test_document_has_the_promised_keys(report):
     assert promised <= set(document)
     assert document["ledger_rows"] == len(ledger(report))
     assert set(document["opponents"]) == {"aws_as_billed", "aws_on_demand", "aws_best", "private", "hybrid"}
+    assert document["stranded_usd"] == 0
     assert document["top_drivers"] == [d.parameter for d in report.drivers[:5]]
