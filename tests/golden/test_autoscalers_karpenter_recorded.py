@@ -1,0 +1,118 @@
+"""The recorded decisions of the real Karpenter 1.14.1, and the facts of the recordings' page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.engine.replay import Replay, replay
+
+FOLDER = Path(__file__).resolve().parents[1] / "recordings" / "karpenter"
+SINGLE = json.loads((FOLDER / "single-decisions.json").read_text())
+CASES = {case["case"]: case for case in SINGLE["cases"]}
+SEEDS = 10
+SECONDS = 25
+
+
+def usd_per_h(group: str) -> float:
+    _, name, kind = group.split("/")
+    price = SINGLE["instance_types"].get(name, {"usd_per_h": 0.0})["usd_per_h"]
+    return float(price * (SINGLE["spot_factor"] if kind == "spot" else 1.0))
+
+
+def document(case: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: SINGLE[key] for key in ("instance_types", "overhead", "spot_factor")},
+        "pools": case["pools"],
+        "batch": {"idle": "1s", "max": "10s"},
+        "shapes": {name: {"cpu": pod["cpu"], "memory": pod["memory"]} for name, pod in case["pods"].items()},
+        "replicas_by_second": {name: [pod["count"]] * SECONDS for name, pod in case["pods"].items()},
+    }
+
+
+def nodes(run: Replay) -> dict[str, int]:
+    return {group: int(count) for group, count in run.nodes_at_end().items() if count}
+
+
+def recorded(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def mean_price(samples: dict[str, Any]) -> float:
+    groups = samples["columns"]
+    hourly = [sum(n * usd_per_h(g) for g, n in zip(groups, row, strict=True) if g.count("/") == 2) for row in samples["rows"]]
+    return sum(hourly) / len(hourly)
+
+
+@pytest.fixture(scope="module")
+def day() -> list[Replay]:
+    return [replay(recorded("day-consolidation"), seed) for seed in range(1, SEEDS + 1)]
+
+
+@pytest.fixture(scope="module")
+def back() -> list[Replay]:
+    return [replay(recorded("return-to-private"), seed) for seed in range(1, SEEDS + 1)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_single_decision_equals_the_recorded_where_the_real_runs_agree(name: str) -> None:
+    case, ours = CASES[name], replay(document(CASES[name]))
+    runs = case["runs"]
+    equal = any(nodes(ours) == run["nodes"] for run in runs)
+    if all(run["nodes"] == runs[0]["nodes"] for run in runs):
+        assert nodes(ours) == runs[0]["nodes"]
+    else:
+        price = sum(count * usd_per_h(group) for group, count in nodes(ours).items())
+        assert equal or 0.97 * min(r["usd_per_h"] for r in runs) <= price <= 1.03 * max(r["usd_per_h"] for r in runs)
+    assert ours.rows[-1][-2:] == (runs[0]["bound"], runs[0]["pending"])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if all(r["nodes"] == case["runs"][0]["nodes"] for r in case["runs"])]
+)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_stable_decisions_do_not_depend_on_the_seed(name: str, seed: int) -> None:
+    assert nodes(replay(document(CASES[name]), seed)) == CASES[name]["runs"][0]["nodes"]
+
+
+def test_mean_price_of_the_day_is_within_five_percent(day: list[Replay]) -> None:
+    real = [mean_price(run["samples"]) for run in recorded("day-consolidation")["runs"]]
+    ours = [run.mean_usd_per_h or 0.0 for run in day]
+    assert sum(ours) / len(ours) == pytest.approx(sum(real) / len(real), rel=0.05)
+
+
+def test_mean_price_of_the_return_is_within_five_percent(back: list[Replay]) -> None:
+    real = [mean_price(run["samples"]) for run in recorded("return-to-private")["runs"]]
+    ours = [run.mean_usd_per_h or 0.0 for run in back]
+    assert sum(ours) / len(ours) == pytest.approx(sum(real) / len(real), rel=0.05)
+
+
+def test_return_to_private_rests_at_the_recorded_nodes(back: list[Replay]) -> None:
+    last = recorded("return-to-private")["runs"][0]["samples"]
+    expected = dict(zip(last["columns"][1:-2], last["rows"][-1][1:-2], strict=True))
+    assert all({group: int(count) for group, count in run.nodes_at_end().items()} == expected for run in back)
+
+
+def test_fact_5_consolidation_brings_burst_back_to_owned_nodes(back: list[Replay]) -> None:
+    burst = "burst/m5.4xlarge/on-demand"
+    for run in back:
+        at = run.columns.index(burst)
+        by_second = {row[0]: row for row in run.rows}
+        assert by_second[40.0][at] == 20
+        assert by_second[110.0][at] == 0
+        assert by_second[110.0][run.columns.index("bound")] == 60
+        first_gone = min(down["second"] for down in run.scale_downs)
+        assert 60.0 < first_gone < 80.0  # pods leave at 45 s; 5 s quiet, up to 10 s to the look, 15 s validation, 5 s to go
+
+
+def test_when_empty_leaves_burst_beside_empty_owned_nodes() -> None:
+    policy = recorded("return-to-private")
+    for pool in policy["pools"]:
+        pool["disruption"]["consolidationPolicy"] = "WhenEmpty"
+    policy["replicas_by_second"] = {"web": policy["replicas_by_second"]["web"][:165]}
+    run = replay(policy)
+    assert run.nodes_at_end()["burst/m5.4xlarge/on-demand"] >= 15  # the real one kept all 20, by which pods left
+    assert run.rows[-1][-2:] == (60, 0)
