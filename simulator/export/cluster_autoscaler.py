@@ -60,8 +60,8 @@ def priorities(plan: BuildPlan) -> dict[int, list[str]]:
 
 
 def _values(plan: BuildPlan) -> dict[str, Any]:
+    """Times follow the burst nodes: private groups carry their own, slower ones as annotations."""
     grows = any(pool.private and pool.max_nodes > pool.nodes for pool in plan.pools)
-    slowest_s = max((pool.provision_p95_s for pool in plan.pools), default=0.0)
     burst_s = max((pool.provision_p95_s for pool in plan.pools if not pool.private), default=0.0)
     if grows:
         provider: dict[str, Any] = {
@@ -77,7 +77,7 @@ def _values(plan: BuildPlan) -> dict[str, Any]:
         "extraArgs": {
             "namespace": NAMESPACE,
             "expander": "priority,least-waste",
-            "max-node-provision-time": go_duration(provision_limit_s(slowest_s)),
+            "max-node-provision-time": go_duration(provision_limit_s(burst_s)),
             "scale-down-unneeded-time": go_duration(unneeded_s(burst_s)),
             "max-total-unready-percentage": "45",
             "expendable-pods-priority-cutoff": "-10",

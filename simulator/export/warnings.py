@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from models.plan import BuildPlan, PoolPlan
 from models.site import Site
+from models.units import go_duration
+from simulator.export.cluster_api import provision_limit_s
 from simulator.export.labels import pool_taints
+
+_LONG_WAIT_S = 1800
 
 
 def warnings(plan: BuildPlan, planned_mode: str) -> tuple[str, ...]:
@@ -66,6 +70,12 @@ def _autoscaler(private: list[PoolPlan], burst: list[PoolPlan]) -> list[str]:
         lines.append(
             "scale-in takes the emptiest node, private or not: each private minimum is set to the nodes owned so that AWS nodes go first"
         )
+    for pool in private:
+        limit_s = provision_limit_s(pool.provision_p95_s)
+        if pool.max_nodes > pool.nodes and limit_s > _LONG_WAIT_S:
+            lines.append(
+                f"{pool.name}: pods that wait for one of its nodes go to AWS only after {go_duration(limit_s)}, when it counts as failed"
+            )
     if any(pool.max_nodes > pool.nodes for pool in private) and burst:
         lines.append(
             "one autoscaler process has one cloud provider: the priority list orders private groups and AWS groups only if AWS "

@@ -73,6 +73,14 @@ def test_provision_limit_follows_the_measured_p95() -> None:
     assert [g["metadata"]["annotations"][key] for g in groups] == ["15m0s", "45m0s"]
 
 
+def test_a_slow_private_group_does_not_slow_the_verdict_on_aws() -> None:
+    slow = pool("prod-bm", "baremetal", nodes=36, max_nodes=40, provision_p95_s=86400.0)
+    bundle = export_bundle(plan(slow, pool("aws-burst", "aws", provision_p95_s=95.0), burst_mode="cluster-autoscaler"))
+    (values,) = [m.document for m in bundle.manifests if m.kind == "HelmValues"]
+    assert values["extraArgs"]["max-node-provision-time"] == "15m0s"  # 1.5 x 95 s is below the default
+    assert any("go to AWS only after 36h0m0s" in line for line in bundle.warnings)  # 1.5 x 24 h
+
+
 def test_burst_limits_are_whole_nodes_and_strings() -> None:
     # 60 nodes x 16 vCPU = 960; 60 x 64 GiB = 3840 GiB
     (node_pool,) = documents(plan(), "NodePool")
