@@ -140,17 +140,21 @@ def money_text(value: float | Decimal, currency: str = "USD", *, decimals: int |
     return f"{currency} {rounded:,}"
 
 
-def money_short(value: float, currency: str = "USD") -> str:
-    """Money for a headline: three digits and a scale.
+_SYMBOLS = {"USD": "$", "KRW": "₩"}
 
-    >>> money_short(384_656), money_short(-5_192_849_000, "KRW"), money_short(12.3)
-    ('USD 385 k', 'KRW -5.19 bn', 'USD 12')
+
+def money_short(value: float, currency: str = "USD") -> str:
+    """Money for a headline: the currency's sign, three digits and a scale.
+
+    >>> money_short(384_656), money_short(-5_192_849_000, "KRW"), money_short(12.3, "EUR")
+    ('$385 k', '-₩5.19 bn', 'EUR 12')
     """
+    sign = ("-" if value < 0 else "") + _SYMBOLS.get(currency, f"{currency} ")
     for scale, letter in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= scale * 0.9995:
-            digits = 2 if abs(value) < 10 * scale else 1 if abs(value) < 100 * scale else 0
-            return f"{currency} {value / scale:,.{digits}f}{letter}"
-    return f"{currency} {value:,.0f}"
+        size = abs(value) / scale
+        if size >= 0.9995:
+            return f"{sign}{size:,.{2 if size < 10 else 1 if size < 100 else 0}f}{letter}"
+    return f"{sign}{abs(value):,.0f}"
 
 
 def ceil_int(value: float) -> int:

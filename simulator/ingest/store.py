@@ -34,12 +34,18 @@ def open_store(path: Path | str | None, *, read_only: bool = False) -> duckdb.Du
         connection.execute(f"SET memory_limit='{MEMORY_LIMIT_MIB}MiB'")
         connection.execute("SET TimeZone='UTC'")
         connection.execute("SET preserve_insertion_order=false")
-        connection.execute("SET enable_progress_bar=false")
+        _without_progress_bar(connection)
         _check_version(connection, str(path), read_only=read_only)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _without_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Commands draw their own bar. A notebook without widgets has it off already and refuses to be told so."""
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("SET enable_progress_bar=false")
 
 
 def ensure_part(connection: duckdb.DuckDBPyConnection, part: str, version: int, ddl: str, *, read_only: bool = False) -> None:

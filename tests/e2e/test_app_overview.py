@@ -54,7 +54,7 @@ class TestOverview:
         app = _open(lang="ko", currency="KRW")
         assert not app.exception
         assert _metric(app, "구축할 사설 노드") == "55"
-        assert _metric(app, "초기 투자비").startswith("KRW 1.09 bn")  # 810,600 x 1,350 = 1,094,310,000
+        assert _metric(app, "초기 투자비").startswith("₩1.09 bn")  # 810,600 x 1,350 = 1,094,310,000
 
     def test_a_broken_link_falls_back_to_the_case(self) -> None:
         app = _open(discount="lots", lang="xx", case="no-such-case")
