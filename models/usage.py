@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.horizon import Horizon
 from models.resources import ResourceAxes
+from models.unknown import Unknown
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,24 @@ class UsageHistory:
     usage: NDArray[np.float64]
     gaps: tuple[str, ...] = ()
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """What one GPU, or one MIG instance of it, did over the hours in which it was seen.
+
+    `headroom_mib` is the memory that was free in its fullest hour; `throttled_share` the time held back by power or heat.
+    """
+
+    gpu: str
+    node: str
+    model: str
+    profile: str
+    hours: int
+    utilisation_share: float | Unknown
+    peak_utilisation_share: float | Unknown
+    energy_kwh: float | Unknown
+    headroom_mib: float | Unknown
+    throttled_share: float | Unknown
+    temperature_c: float | Unknown
+    fan_percent: float | Unknown

@@ -14,6 +14,7 @@ from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
     from models.inventory import Inventory
+    from models.usage import GpuUse
     from simulator.ingest.metric_names import Matcher
     from simulator.ingest.usage_store import Imported
 
@@ -93,10 +94,12 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
             imported = import_files(connection, files, how, progress)
         else:
             imported = _from_server(connection, prometheus, select, options, progress)
+        gpus = load_gpus(connection) if imported.tables.get("gpu_usage") else ()
     if as_json:
-        print_json(document(imported))
+        print_json({**document(imported), "gpus": gpus})
     else:
         _show(imported, options["store"])
+        _show_gpus(gpus)
 
 
 def _inventory(options: dict[str, Any], as_json: bool) -> None:
@@ -251,9 +254,30 @@ def _show(imported: Imported, store: Path | None) -> None:
             unit, divisor = PEAK_UNITS.get(name.split("_")[0], ("", 1.0))
             table.add_row(name, f"{value / divisor:,.2f}", unit)
         console.print(table)
-    for gap in imported.gaps[:SHOWN_GAPS]:
-        console.print(f"gap: {gap}", markup=False)
-    if len(imported.gaps) > SHOWN_GAPS:
-        console.print(f"and {len(imported.gaps) - SHOWN_GAPS} more gaps; --json lists all")
+    together: dict[tuple[str, str, str], list[str]] = {}
+    for gap in imported.gaps:
+        together.setdefault((f"{gap.start:%Y-%m-%d %H:%M}", f"{gap.end:%Y-%m-%d %H:%M}", gap.reason), []).append(gap.measure)
+    for (start, end, reason), measures in list(together.items())[:SHOWN_GAPS]:
+        console.print(f"gap: {start} to {end} UTC, {reason}: {', '.join(measures)}", markup=False)
+    if len(together) > SHOWN_GAPS:
+        console.print(f"and {len(together) - SHOWN_GAPS} more gaps; --json lists all")
     for text in imported.warnings:
         click.echo(f"warning: {text}", err=True)
+
+
+def _show_gpus(gpus: tuple[GpuUse, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not gpus:
+        return
+    table = Table("GPU", "node", "model", "hours", "busy %", "kWh", "free MiB", "throttled %", "fan %")
+    for one in gpus:
+        cells = (_percent(one.utilisation_share), one.energy_kwh, one.headroom_mib, _percent(one.throttled_share), one.fan_percent)
+        numbers = ["?" if isinstance(cell, Unknown) else f"{cell:,.1f}" for cell in cells]
+        table.add_row(one.gpu, one.node, one.model, str(one.hours), *numbers)
+    Console(soft_wrap=True).print(table)
+
+
+def _percent(share: float | Unknown) -> float | Unknown:
+    return share if isinstance(share, Unknown) else 100 * share

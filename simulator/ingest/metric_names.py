@@ -38,6 +38,7 @@ MEASURES: Mapping[Subject, tuple[str, ...]] = {
     "gpu": (
         "gpu_utilisation_percent", "power_w", "fan_percent", "temperature_c", "gpu_clock_mhz", "memory_clock_mhz",
         "memory_used_mib", "memory_free_mib", "engine_active_share", "energy_mean_w",
+        "power_throttled_share", "thermal_throttled_share",
     ),
 }  # fmt: skip
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*')

@@ -22,7 +22,7 @@ from models.usage import UsageHistory, WorkloadKey
 from simulator.ingest.metric_names import MEASURES
 from simulator.ingest.store import ensure_part, open_store
 
-PART, VERSION = "usage", 1
+PART, VERSION = "usage", 2
 
 
 def _columns(names: Sequence[str]) -> str:
