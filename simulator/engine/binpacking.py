@@ -1,7 +1,7 @@
 """Bin packing over kinds of pods: first fit decreasing, as Cluster Autoscaler's estimator does it, on arrays.
 
 Pods of one kind are alike to the scheduler and differ from other kinds by requests, taints tolerated and node labels
-wanted. Pods that other pods keep away (anti-affinity, spread, host ports) are packed one by one in `binpacking_pods`.
+wanted. Pods that other pods keep away (affinity, spread, host ports) are packed one by one in `binpacking_pods`.
 Amounts are int64 vectors over `Kinds.axes`: cpu in millicores, memory in bytes, pods and extended resources in pieces.
 Source: kubernetes/autoscaler cluster-autoscaler/estimator/binpacking_estimator.go at 1.36.
 """

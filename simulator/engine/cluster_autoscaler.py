@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.binpacking import Kinds, Matrix, Vector, estimate, kind_key, pack
+from simulator.engine.binpacking_pods import constrained
 from simulator.engine.expanders import Option, choose
 from simulator.engine.objects import CPU, MEMORY, PODS, Amounts, Node, Pod
 from simulator.streams import Streams
@@ -145,8 +146,13 @@ def grow(
     chance = Streams(seed)("cluster-autoscaler-order")
     kinds, queue = _canonical(pending)
     standing = {group.name: (sizes or {}).get(group.name, 0) for group in groups}
-    free, allowed = _free(nodes, bound, kinds)
     plans: list[Plan] = []
+    if any(constrained(pod) for pod in kinds.pods):
+        from simulator.engine.cluster_autoscaler_constrained import grow_constrained
+
+        plans, left = grow_constrained(kinds, queue, groups, nodes, bound, settings, standing, chance)
+        return Growth(tuple(plans), standing, _names(pending, kinds, left))
+    free, allowed = _free(nodes, bound, kinds)
     while True:
         order = chance.permutation(queue)
         left, _ = pack(free, allowed, kinds.requests, order, chance.random(order.size))

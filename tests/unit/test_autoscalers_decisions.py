@@ -12,13 +12,14 @@ from click.testing import CliRunner
 
 from models.errors import InputError, UnknownName
 from simulator.cli.replay import command
-from simulator.engine.binpacking import estimate
+from simulator.engine.binpacking import Kinds, estimate
+from simulator.engine.binpacking_pods import estimate_pods
 from simulator.engine.cluster_autoscaler import NodeGroup, ScaleUpSettings, grow
 from simulator.engine.cluster_autoscaler_flags import read_groups
 from simulator.engine.cluster_autoscaler_scale_down import Budget, View, due, judge
 from simulator.engine.expanders import Option, choose, priority
 from simulator.engine.karpenter_consolidation import Candidate, empty_nodes, within_budgets
-from simulator.engine.objects import Node, Pod, Taint, Toleration
+from simulator.engine.objects import HOSTNAME, ZONE, HostPort, Node, Pod, Selector, Spread, Taint, Toleration
 from simulator.engine.replay import replay
 from simulator.engine.replay_agreement import agreement
 from simulator.engine.replica_sets import Candidate as Victim
@@ -60,6 +61,42 @@ def test_fifty_one_thousand_pods_need_2595_nodes() -> None:
     found = estimate(node, node, np.array([[50, 100, 1], [95, 190, 1]]), np.array([50_000, 1_000]), 100_000)
     assert found.nodes == 2_595
     assert found.placed.tolist() == [50_000, 1_000]
+
+
+def test_a_host_port_takes_a_node_for_each_pod() -> None:
+    found = grow(pods(8, 100, 100, ports=(HostPort("0.0.0.0", "TCP", 5555),)), [group("g", 1000, 5000)], settings=PLAIN)
+    assert found.nodes_after == {"g": 8}
+
+
+def spread(key: str) -> dict[str, Any]:
+    return {"labels": {"app": "e"}, "spreads": (Spread(2, key, True, Selector.of({"app": "e"})),)}
+
+
+OLD_NODE = Node("old", {"cpu": 1, "memory": 1, "pods": 10}, {HOSTNAME: "old", ZONE: "zone-jupiter"})
+
+
+def test_hostname_spread_of_two_puts_two_pods_on_a_node() -> None:
+    mars = group("g", 1000, 5000, labels={ZONE: "zone-mars"})
+    assert grow(pods(8, 20, 100, **spread(HOSTNAME)), [mars], [OLD_NODE], settings=PLAIN).nodes_after == {"g": 4}
+
+
+def test_zonal_spread_of_two_lets_two_pods_in() -> None:
+    mars = group("g", 1000, 5000, labels={ZONE: "zone-mars"})
+    found = grow(pods(8, 20, 100, **spread(ZONE)), [mars], [OLD_NODE], settings=PLAIN)
+    assert found.nodes_after == {"g": 1}
+    assert len(found.left) == 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_packing_with_filters_equals_packing_on_arrays(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    shapes = [Pod(f"k{at}", {"cpu": int(c), "memory": int(m)}) for at, (c, m) in enumerate(chance.integers(100, 3000, (4, 2)))]
+    kinds, counts = Kinds.of(shapes), chance.integers(1, 8, 4)
+    node = Node("g", {"cpu": 4000, "memory": 6000, "pods": 10})
+    vector = kinds.vector(node.allocatable)
+    arrays = estimate(vector, vector, kinds.requests, counts, 9)
+    filters = estimate_pods(node, {}, kinds, counts, 9, [], [])
+    assert (arrays.nodes, arrays.placed.tolist()) == (filters.nodes, filters.placed.tolist())
 
 
 def test_no_more_than_a_thousand_nodes_in_one_scale_up() -> None:
