@@ -74,6 +74,7 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
       burstline usage --inventory servers.yaml --store case.duckdb
     """
     from simulator.cli._bar import progress_bar
+    from simulator.ingest.usage_gpu import load_gpus
     from simulator.ingest.usage_store import open_usage
 
     sources = (prometheus, files, options["cloudwatch"], options["inventory"], options["openstack"])
