@@ -58,8 +58,7 @@ def _report(scenario: Scenario, given: Inputs) -> DemandReport:
     case, supply = catalog.case(scenario, given.demand), None
     if given.charges is not None and given.demand.source == "requests":
         agents = {"daemonset_cpu_m": scenario.aws.daemonset_cpu_m, "daemonset_memory_mib": scenario.aws.daemonset_memory_mib}
-        known = set(catalog.instance_names()) & {series.instance_type for series in given.charges.series}
-        shapes = {name: catalog.instance(name, **agents) for name in sorted(known)}
+        shapes = {name: catalog.instance(name, **agents) for name in catalog.instance_names()}
         supply = supply_of(given.charges, shapes, given.demand, case.packing)
     return demand_report(case, given.demand, given.usage, supply)
 
@@ -158,7 +157,7 @@ def _readings(scenario: Scenario, report: DemandReport) -> Any:
 
 def _workers(scenario: Scenario, report: DemandReport) -> Any:
     table = _table(f"{scenario.aws.worker} worker hours", "view", "hours", "peak", "mean", "at list price, USD")
-    beside = f"beside {report.readings.by_peak_nodes - scenario.zones[0].spare_nodes} nodes"
+    beside = f"beside {report.readings.by_peak_nodes - scenario.zones[0].spare_nodes} private"
     rows = {"all on AWS": report.workers}
     rows |= {f"{beside}, {name.replace('_', ' ')}": hours for name, hours in report.left.items()}
     for name, hours in rows.items():

@@ -61,7 +61,7 @@ def demand_report(case: Case, demand: Demand, usage: UsageHistory | None, supply
     nodes = half.by_peak_nodes - spare
     left: dict[str, WorkerHours] = {
         dispatch: worker_hours_left(
-            demand, case.worker, private, nodes, packing_share=packing, dispatch=dispatch, pinned_share=wanted.build_share,
+            demand, axis, case.worker, private, nodes, packing_share=packing, dispatch=dispatch, pinned_share=wanted.build_share,
             on_demand_usd_per_h=case.on_demand_usd_per_h,
         )
         for dispatch in DISPATCHES
@@ -73,7 +73,7 @@ def demand_report(case: Case, demand: Demand, usage: UsageHistory | None, supply
         peak={name: float(demand.total(name).max(initial=0.0)) for name in demand.axes.names},
         mean={name: float(demand.total(name).mean()) for name in demand.axes.names},
         load_factor={name: load_factor(demand, name) for name in demand.axes.names},
-        workers=worker_hours(demand, case.worker, packing, case.on_demand_usd_per_h),
+        workers=worker_hours(demand, axis, case.worker, packing, case.on_demand_usd_per_h),
         left=left,
         readings=half,
         served_share=share_served(demand, private, nodes, packing),

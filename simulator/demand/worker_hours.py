@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bill import Charges
+from models.case import schedulable
 from models.demand import Demand
 from models.dispatch import Dispatch, aws_workers_left, workers_for
 from models.errors import BillingFormatError, Problem
 from models.node import NodeShape
 from models.resources import CPU, MEMORY, PODS, ResourceAxes
+from simulator.demand.instance_names import with_names
 from simulator.demand.resolution import refuse_daily
 
 MOST_UNMAPPED_SHARE = 0.05
@@ -59,10 +61,12 @@ class WorkerHours:
 def demand_from_charges(charges: Charges, shapes: Mapping[str, NodeShape], packing_share: float) -> Demand:
     """Demand that the billed instance hours can have served: hours x schedulable size x packing, by instance type.
 
-    `shapes` says how large each instance type is as a node. Types that it lacks are left out and named in `notes`;
-    more than 5 % of the instance hours without a shape is a `BillingFormatError`, because the rest would mislead.
+    `shapes` says how large each instance type is as a node. Types that it lacks are sized by their names where these
+    tell; the others are left out. `notes` name both, and more than 5 % of the instance hours without a shape is a
+    `BillingFormatError`, because the rest would mislead.
     """
     types = sorted({series.instance_type for series in charges.series})
+    shapes, by_name = with_names(types, shapes)
     known = [name for name in types if name in shapes]
     _refuse_unmapped(charges, known)
     refuse_daily(charges.worker_hours.sum(axis=1), "bill")
@@ -71,26 +75,26 @@ def demand_from_charges(charges: Charges, shapes: Mapping[str, NodeShape], packi
     for place, name in enumerate(known):
         columns = [index for index, series in enumerate(charges.series) if series.instance_type == name]
         shape = shapes[name]
-        size = axes.vector({CPU: shape.schedulable_cpu_m, MEMORY: shape.schedulable_memory_mib, PODS: 0.0})
+        size = axes.vector({CPU: max(shape.schedulable_cpu_m, 0), MEMORY: max(shape.schedulable_memory_mib, 0), PODS: 0.0})
         requests[:, place, :] = charges.worker_hours[:, columns].sum(axis=1)[:, None] * size * packing_share
     left_out = tuple(f"{name}: instance hours left out, no shape is known" for name in types if name not in shapes)
+    told = (f"sized by name, not in the catalog: {', '.join(by_name)}",) if by_name else ()
     note = f"rebuilt from the bill alone: every worker counts as filled to {packing_share:g}"
-    return Demand(charges.horizon, axes, tuple(known), requests, (), "bill", (note, *left_out))
+    return Demand(charges.horizon, axes, tuple(known), requests, (), "bill", (note, *told, *left_out))
 
 
-def worker_hours(demand: Demand, worker: NodeShape, packing_share: float, on_demand_usd_per_h: float) -> WorkerHours:
-    """AWS workers that hold the whole demand in every hour, by its CPU requests."""
-    return WorkerHours(workers_for(demand.total(CPU), worker.schedulable_cpu_m * packing_share), on_demand_usd_per_h)
+def worker_hours(demand: Demand, axis: str, worker: NodeShape, packing_share: float, on_demand_usd_per_h: float) -> WorkerHours:
+    """AWS workers that hold the whole demand in every hour, in one resource: the one that binds on the private side."""
+    return WorkerHours(workers_for(demand.total(axis), schedulable(worker, axis) * packing_share), on_demand_usd_per_h)
 
 
 def worker_hours_left(
-    demand: Demand, worker: NodeShape, private: NodeShape, nodes: int, *, packing_share: float, dispatch: Dispatch,
+    demand: Demand, axis: str, worker: NodeShape, private: NodeShape, nodes: int, *, packing_share: float, dispatch: Dispatch,
     pinned_share: float, on_demand_usd_per_h: float,
 ) -> WorkerHours:  # fmt: skip
     """AWS workers beside `nodes` private nodes; spares are not counted among them, because they may be down."""
-    private_m = nodes * private.schedulable_cpu_m * packing_share
-    worker_m = worker.schedulable_cpu_m * packing_share
-    left = aws_workers_left(demand.total(CPU), private_m, worker_m, dispatch=dispatch, pinned_share=pinned_share)
+    private_room, worker_room = (schedulable(shape, axis) * packing_share for shape in (private, worker))
+    left = aws_workers_left(demand.total(axis), nodes * private_room, worker_room, dispatch=dispatch, pinned_share=pinned_share)
     return WorkerHours(left, on_demand_usd_per_h)
 
 
@@ -133,7 +137,8 @@ def supply_of(charges: Charges, shapes: Mapping[str, NodeShape], demand: Demand,
 
     One worker of the largest size an hour is taken as explained: the last worker is seldom full.
     """
-    size_m = np.array([shapes[s.instance_type].schedulable_cpu_m if s.instance_type in shapes else 0 for s in charges.series])
+    shapes, _ = with_names(sorted({series.instance_type for series in charges.series}), shapes)
+    size_m = np.array([max(shapes[s.instance_type].schedulable_cpu_m, 0) if s.instance_type in shapes else 0 for s in charges.series])
     start, end = max(charges.horizon.start, demand.horizon.start), min(charges.horizon.end, demand.horizon.end)
     hours = max(0, int((end - start).total_seconds() // 3600))
     bill, asked = charges.horizon.index(start), demand.horizon.index(start)

@@ -61,7 +61,7 @@ def test_cpu_binds_on_the_private_server(demand: Demand, server: NodeShape) -> N
 
 
 def test_worker_hours_of_the_on_demand_list_view(demand: Demand, worker: NodeShape, company: Company) -> None:
-    hours = worker_hours(demand, worker, PACKING, PRICE)
+    hours = worker_hours(demand, "cpu_m", worker, PACKING, PRICE)
     assert hours.peak == 303  # ceil(4,000 / 13.209)
     assert hours.mean == pytest.approx(111.7, abs=0.05)
     assert hours.total == 978_374
@@ -72,7 +72,7 @@ def test_worker_hours_of_the_on_demand_list_view(demand: Demand, worker: NodeSha
 def test_worker_hours_per_active_user_hour(demand: Demand, worker: NodeShape, company: Company) -> None:
     active_user_hours = int(replicas(company).sum())
     assert active_user_hours == 2_573_800
-    assert worker_hours(demand, worker, PACKING, PRICE).total / active_user_hours == pytest.approx(0.380, abs=5e-4)
+    assert worker_hours(demand, "cpu_m", worker, PACKING, PRICE).total / active_user_hours == pytest.approx(0.380, abs=5e-4)
 
 
 def test_three_readings_of_half(demand: Demand, server: NodeShape) -> None:
@@ -100,21 +100,22 @@ def test_forty_nodes_filled_first_serve_68_percent(demand: Demand, server: NodeS
 
 def test_aws_left_when_users_are_pinned(demand: Demand, worker: NodeShape, server: NodeShape) -> None:
     left = worker_hours_left(
-        demand, worker, server, 38, packing_share=PACKING, dispatch="pinned", pinned_share=0.5, on_demand_usd_per_h=PRICE
+        demand, "cpu_m", worker, server, 38, packing_share=PACKING, dispatch="pinned", pinned_share=0.5, on_demand_usd_per_h=PRICE
     )  # fmt: skip
     assert (left.total, left.peak, round(left.usd)) == (491_639, 152, 464_107)
 
 
 def test_aws_left_private_first(demand: Demand, worker: NodeShape, server: NodeShape) -> None:
     left = worker_hours_left(
-        demand, worker, server, 38, packing_share=PACKING, dispatch="private_first", pinned_share=0.5, on_demand_usd_per_h=PRICE
+        demand, "cpu_m", worker, server, 38, packing_share=PACKING, dispatch="private_first", pinned_share=0.5, on_demand_usd_per_h=PRICE
     )  # fmt: skip
     assert (left.total, left.peak, left.hours_running, round(left.usd)) == (310_068, 150, 2_610, 292_704)
 
 
 def test_bill_only_view_differs_by_at_most_half_a_percent(bill_demand: Demand, worker: NodeShape, server: NodeShape) -> None:
     left = worker_hours_left(
-        bill_demand, worker, server, 38, packing_share=PACKING, dispatch="private_first", pinned_share=0.5, on_demand_usd_per_h=PRICE
+        bill_demand, "cpu_m", worker, server, 38,
+        packing_share=PACKING, dispatch="private_first", pinned_share=0.5, on_demand_usd_per_h=PRICE,
     )  # fmt: skip
     assert (left.total, round(left.usd)) == (311_373, 293_936)
     assert left.total / 310_068 - 1 < 0.005

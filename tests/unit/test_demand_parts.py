@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from models.bill import Charges, WorkerSeries
@@ -15,10 +17,11 @@ from models.resources import ResourceAxes
 from models.unknown import Unknown
 from models.usage import UsageHistory, WorkloadKey
 from simulator.demand.classes import workload_class
+from simulator.demand.instance_names import size_from_name
 from simulator.demand.profile import demand_from_usage
 from simulator.demand.readings import implied_premium, readings, users_peak_demand
 from simulator.demand.rightsizing import right_size
-from simulator.demand.worker_hours import demand_from_charges, supply_of
+from simulator.demand.worker_hours import demand_from_charges, supply_of, worker_hours, worker_hours_left
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 SHAPE = NodeShape("small", 4000, 16384)
@@ -202,3 +205,34 @@ def test_a_bill_with_daily_rows_is_refused() -> None:
     spread = np.repeat(np.arange(1.0, 11.0), 24)[:, None]
     with pytest.raises(MetricsError, match="bill: found daily values"):
         demand_from_charges(Charges((), "USD", daily.horizon, daily.series, spread, spread), {"small": SHAPE}, 1.0)
+
+
+def test_a_type_outside_the_catalog_is_sized_by_its_name() -> None:
+    demand = demand_from_charges(charges(("small", 1.0), ("m4.xlarge", 2.0)), {"small": SHAPE}, 1.0)
+    # m4.xlarge: 4 vCPU less 60 + 10 + 5 + 5 millicores reserved, as EKS does
+    assert demand.requests[0, demand.classes.index("m4.xlarge"), 0] == 2 * 3920
+    assert "sized by name, not in the catalog: m4.xlarge" in demand.notes
+
+
+@pytest.mark.parametrize("name", ["p4d.24xlarge", "c5n.9xlarge", "m5.metal", "m3.large", "db.m5.large", "", "t1.micro"])
+def test_a_name_outside_the_rule_tells_nothing(name: str) -> None:
+    assert size_from_name(name) is None
+
+
+@pytest.mark.shared_data
+def test_the_name_rule_holds_for_every_public_type_it_covers(shared_data: Path) -> None:
+    table = pd.read_csv(shared_data / "prices" / "aws-ec2" / "instance_specs.csv.gz")
+    told = {name: size for name in table["instance_type"] if (size := size_from_name(name)) is not None}
+    assert len(told) > 850
+    specified = {row.instance_type: (int(row.vcpu), float(row.memory_gib)) for row in table.itertuples() if row.instance_type in told}
+    assert told == specified
+
+
+def test_workers_are_counted_in_the_resource_that_binds() -> None:
+    demand = demand_from_usage(history(np.array([0.0, 10.0, 100.0]), cpu_m=1.0, memory_mib=1.0))
+    crowded = NodeShape("crowded", 4000, 16384, max_pods=10)
+    assert worker_hours(demand, "pods", crowded, 0.5, 1.0).counts.tolist() == [0, 2, 20]  # five pods a worker
+    left = worker_hours_left(
+        demand, "pods", crowded, crowded, 4, packing_share=0.5, dispatch="private_first", pinned_share=0.5, on_demand_usd_per_h=1.0
+    )  # fmt: skip
+    assert left.counts.tolist() == [0, 0, 16]  # four private nodes hold 20 of the 100 pods
