@@ -195,9 +195,9 @@ def _checks(table: Table) -> tuple[Check, ...]:
         *(Check(table.not_a_time(column), f"no possible time in {column}", again) for column in times),
         Check(table.absent("lineItem/UnblendedCost"), "no value in lineItem/UnblendedCost", again),
         Check(table.absent("bill/BillingPeriodStartDate"), "no billing period", again),
-        Check(f"{end} < {start}", "hours that end before they start", again),
-        Check(f"{node} AND {usage} AND ({no_hours})", "a node row without its hours", again),
-        Check(f"{node} AND {usage} AND {table.absent('lineItem/UsageAmount')}", "a node row without its usage amount", again),
+        Check(f"coalesce({end} < {start}, false)", "hours that end before they start", again),
+        Check(f"({no_hours}) AND {usage} AND {node}", "a node row without its hours", again),
+        Check(f"{table.absent('lineItem/UsageAmount')} AND {usage} AND {node}", "a node row without its usage amount", again),
         Check(f"{table.text('lineItem/CurrencyCode')} = ''", "no currency", again),
     )
 

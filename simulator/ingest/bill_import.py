@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from simulator.ingest.deliveries import Delivery
 from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
 from simulator.ingest.reconcile import PeriodHeader, faults_of, kind_sql, reconcile
 from simulator.ingest.store import transaction
-from simulator.ingest.tabular import Table, damaged, open_table, text_literal
+from simulator.ingest.tabular import Table, damaged, open_table, text_literal, without_nulls
 
 DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for between parts only, to stay in bounded memory
 _NAMED_ROWS = 5
@@ -120,11 +121,37 @@ def recognise(table: Table, place: str) -> str:
 
 
 def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
-    rows = _named(grouping.rows) + [f"{check.sql} AS bad_{number}" for number, check in enumerate(grouping.checks)]
-    bad = [f"count_if(bad_{number}) AS bad_{number}" for number in range(len(grouping.checks))]
-    groups = ", ".join([*_named(grouping.keys), "count(*) AS rows", *_named(grouping.sums), *bad])
-    select = f"SELECT {groups} FROM (SELECT {', '.join(rows)} FROM {table.relation}) GROUP BY ALL"
+    """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
+    fixed = {name: sql for name, sql in grouping.rows.items() if '"' not in sql}  # columns are quoted, so these name none
+    constant = {name: sql for name, sql in (grouping.keys | grouping.sums).items() if _names(sql, grouping.rows) <= set(fixed)}
+    rows = _named({name: sql for name, sql in grouping.rows.items() if name not in fixed} or {"nothing": "0"})
+    bad = " OR ".join(check.sql for check in grouping.checks if '"' in check.sql)
+    groups = [*_named({name: sql for name, sql in grouping.keys.items() if name not in constant}), "count(*) AS rows"]
+    groups += _named({name: sql for name, sql in grouping.sums.items() if name not in constant})
+    once = ", ".join(f"{sql} AS {name}" for name, sql in fixed.items()) or "0 AS nothing"
+    outer = _named({name: _of_rows(sql) for name, sql in constant.items()})
+    inner = f"SELECT {', '.join(rows)}, ({bad}) AS is_bad FROM {table.relation}"
+    grouped = f"SELECT {', '.join(groups)}, count_if(is_bad) AS bad FROM (SELECT *, {once} FROM ({inner})) GROUP BY ALL"
+    spelt = (
+        {}
+        if table.is_text
+        else {name: without_nulls(name) for name in grouping.keys if grouping.rows.get(name, "").startswith("coalesce(")}
+    )
+    own = [f"{spelt[name]} AS {name}" if name in spelt else name for name in (*grouping.keys, *grouping.sums) if name not in constant]
+    select = f"SELECT {', '.join([*own, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({grouped}))"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+
+
+def _names(sql: str, rows: Mapping[str, str]) -> set[str]:
+    return set(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", sql))) & set(rows)
+
+
+def _of_rows(sql: str) -> str:
+    """An aggregate over `rows` equal rows, or a key that is the same in all of them."""
+    match = re.fullmatch(r"(sum|count_if)\((.*)\)", sql, re.DOTALL)
+    if match is None:
+        return f"({sql})"
+    return f"({match[2]}) * rows" if match[1] == "sum" else f"CASE WHEN {match[2]} THEN rows ELSE 0 END"
 
 
 def _named(expressions: Mapping[str, str]) -> list[str]:
@@ -134,15 +161,17 @@ def _named(expressions: Mapping[str, str]) -> list[str]:
 def _refuse_bad_rows(
     connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, form: BillFormat, grouping: Grouping, scratch: Path
 ) -> None:
-    counts = ", ".join(f"coalesce(sum(bad_{number}), 0)" for number in range(len(grouping.checks)))
-    rows, *bad = connection.execute(f"SELECT coalesce(sum(rows), 0), {counts} FROM raw_group").fetchall()[0]
+    rows, bad = connection.execute("SELECT coalesce(sum(rows), 0), coalesce(sum(bad), 0) FROM raw_group").fetchall()[0]
     if not rows:
         raise BillingFormatError(Problem(delivery.place, "a header without rows: an empty month", "leave it out, or fetch it again"))
     problems = []
-    for check, count in zip(grouping.checks, bad, strict=True):
-        if count:
-            where = _name_rows(connection, delivery, form, scratch, check=grouping.checks.index(check))
-            problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
+    if bad:
+        counts = ", ".join(f"count_if({check.sql})" for check in grouping.checks)
+        for number, count in enumerate(connection.execute(f"SELECT {counts} FROM {table.relation}").fetchall()[0]):
+            if count:
+                check = grouping.checks[number]
+                where = _name_rows(connection, delivery, form, scratch, check=number)
+                problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
     if not problems and grouping.duplicate_key and rows <= DUPLICATE_CHECK_ROWS:
         query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
         repeated = connection.execute(query).fetchall()[0][0]

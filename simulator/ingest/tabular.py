@@ -71,10 +71,17 @@ class Table:
         return next((letters(name) for name in names if self.has(name)), None)
 
     def text(self, *names: str) -> str:
-        """SQL: the first non-empty of these columns as text, '' when there is none."""
+        """SQL: the first non-empty of these columns as text, '' when there is none.
+
+        Spelt-out nulls of a parquet column are left to `without_nulls`, which is cheap where it looks at groups, not rows.
+        """
         found = [column for name in names if self.has(name) for column in self.columns[letters(name)]]
-        parts = [_plain_text(column, self.is_text) for column in found]
-        return f"coalesce({', '.join([*parts, chr(39) * 2])})" if parts else "''"
+        if not found:
+            return "''"
+        parts = [quoted(column.name) if column.type == "VARCHAR" else _plain_text(column, self.is_text) for column in found]
+        if len(parts) > 1 and not self.is_text:
+            parts = [f"nullif({part}, '')" for part in parts]
+        return f"coalesce({', '.join([*parts, chr(39) * 2])})"
 
     def money(self, name: str, *, symbols: bool = False) -> str:
         """SQL: the column as DECIMAL, NULL where it is absent, empty or no number; `symbols` allows '$10,100.00 '."""
@@ -88,11 +95,16 @@ class Table:
         if not self.has(name):
             return "false"
         value = self._number(name, symbols=symbols)
+        if self.columns[letters(name)][0].type == "DOUBLE":
+            return f"coalesce(NOT isfinite({value}) OR abs({value}) > 1e21, false)"
         return f"({value} IS NOT NULL AND TRY_CAST({value} AS {_MONEY}) IS NULL)"
 
     def absent(self, name: str) -> str:
         """SQL: the column is absent, or empty in this row."""
-        return f"{_plain_text(self.columns[letters(name)][0], self.is_text)} IS NULL" if self.has(name) else "true"
+        if not self.has(name):
+            return "true"
+        column = self.columns[letters(name)][0]
+        return f"{quoted(column.name) if column.type != 'VARCHAR' else _plain_text(column, self.is_text)} IS NULL"
 
     def time(self, name: str) -> str:
         """SQL: the column as a UTC TIMESTAMP, NULL where it is absent, empty or no time."""
@@ -105,7 +117,7 @@ class Table:
             slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M'])"
             value = f"CASE WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
         else:
-            value = f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
+            value = quoted(column.name) if column.type == "TIMESTAMP" else f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
         return value
 
     def not_a_time(self, name: str) -> str:
@@ -125,6 +137,11 @@ class Table:
             return quoted(column.name)
         text = _plain_text(column, self.is_text)
         return f"replace(replace(trim({text}), '$', ''), ',', '')" if symbols else text
+
+
+def without_nulls(text: str) -> str:
+    """SQL: the text, '' for the spellings of nothing."""
+    return f"CASE WHEN {text} IN ({', '.join(map(text_literal, NULL_TEXTS))}) THEN '' ELSE {text} END"
 
 
 def open_table(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], scratch: Path) -> Table:

@@ -196,7 +196,7 @@ def _checks(table: Table) -> tuple[Check, ...]:
         Check(table.absent("BilledCost"), "no value in BilledCost", mend),
         Check(table.absent("BillingPeriodStart"), "no billing period", mend),
         Check(f"{table.absent('ChargePeriodStart')} OR {table.absent('ChargePeriodEnd')}", "no charge period", mend),
-        Check(f"{end} < {start}", "hours that end before they start", mend),
+        Check(f"coalesce({end} < {start}, false)", "hours that end before they start", mend),
         *((Check(f"{table.text('BillingCurrency')} = ''", "no currency", mend),) if table.has("BillingCurrency") else ()),
     )
 
