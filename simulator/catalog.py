@@ -190,4 +190,12 @@ def case(
         parameters=values,
         billed_usd_per_year=billed_usd_per_year,
         users_peak=None if isinstance(users_peak, Unknown) else users_peak,
+        mix=_mix(demand, axis),
     )
+
+
+def _mix(demand: Demand, axis: str) -> dict[str, float]:
+    """Mean amount of the other resources for one unit of `axis`; empty without demand."""
+    whole = float(demand.total(axis).sum())
+    others = [name for name in demand.axes.names if name != axis]
+    return {name: float(demand.total(name).sum()) / whole for name in others} if whole > 0 else {}

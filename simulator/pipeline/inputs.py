@@ -56,9 +56,12 @@ def load_demand(scenario: Scenario, progress: Progress = SILENT) -> Demand:
 
 
 def shipped_store(seed: int, progress: Progress = SILENT) -> Path:
-    """The store of the shipped company, generated and imported once per seed and version, kept in the user's cache."""
+    """The store of the shipped company, generated and imported once per seed, version and store layout, kept in the user's cache."""
+    from simulator.ingest.bill_lines import BILLS_VERSION
+    from simulator.ingest.usage_store import VERSION as USAGE_VERSION
+
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = root / "burstline" / f"company-{__version__}-{seed}.duckdb"
+    path = root / "burstline" / f"company-{__version__}-{BILLS_VERSION}.{USAGE_VERSION}-{seed}.duckdb"
     if not path.exists():
         from simulator.ingest.synthetic.company import Company
         from simulator.ingest.synthetic.files import write_company
