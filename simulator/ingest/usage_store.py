@@ -122,40 +122,40 @@ def load_usage(store: Path | str | duckdb.DuckDBPyConnection) -> UsageHistory:
         connection.close()
 
 
+COLUMNS = ("pods", "cpu_request_m", "memory_request_mib", "gpu_request", "cpu_usage_m", "memory_usage_mib")
+_WORKLOADS = """SELECT cluster, namespace, workload, arg_max(labels, hour) AS labels,
+    row_number() OVER (ORDER BY cluster, namespace, workload) - 1 AS number FROM usage GROUP BY cluster, namespace, workload"""
+
+
 def _history(connection: duckdb.DuckDBPyConnection) -> UsageHistory:
-    columns = ("pods", "cpu_request_m", "memory_request_mib", "gpu_request", "cpu_usage_m", "memory_usage_mib")
     table: pa.Table = connection.sql(
-        f"""SELECT cluster, namespace, workload, labels, epoch(hour)::BIGINT // 3600 AS hour, {", ".join(columns)}
-        FROM usage ORDER BY cluster, namespace, workload, hour"""
+        f"""SELECT number, epoch(hour)::BIGINT // 3600 AS hour, {", ".join(f"usage.{name}" for name in COLUMNS)}
+        FROM usage JOIN ({_WORKLOADS}) USING (cluster, namespace, workload) ORDER BY number, hour"""
     ).to_arrow_table()
     if not table.num_rows:
         raise MetricsError(Problem("store", "no usage of workloads", "import it first: burstline usage --store FILE"))
-    hour = table["hour"].to_numpy()
+    hour, column = table["hour"].to_numpy(), table["number"].to_numpy()
     first, hours = int(hour.min()), int(hour.max() - hour.min()) + 1
     horizon = Horizon(datetime.fromtimestamp(first * 3600, UTC), hours)
-    keys, column = _keys(table)
+    keys = _keys(connection)
     clusters = [key.labels.get("cluster", "") for key in keys]
     seen = {name: np.zeros(hours, dtype=bool) for name in clusters}
     for name in seen:
         seen[name][hour[np.isin(column, [k for k, own in enumerate(clusters) if own == name])] - first] = True
     blank = np.stack([np.where(seen[name], 0.0, np.nan) for name in clusters], axis=1)
-    measured = {name: blank.copy() for name in columns}
-    for name in columns:
+    measured = {name: blank.copy() for name in COLUMNS}
+    for name in COLUMNS:
         measured[name][hour - first, column] = table[name].to_numpy(zero_copy_only=False)
     return _assemble(connection, horizon, keys, measured, seen)
 
 
-def _keys(table: pa.Table) -> tuple[tuple[WorkloadKey, ...], np.ndarray]:
-    """Workloads in order, and for each row the number of its workload."""
-    names: dict[tuple[str, str, str], int] = {}
-    labels: dict[int, dict[str, str]] = {}
-    column = np.empty(table.num_rows, dtype=np.int64)
-    parts = (table[name].to_pylist() for name in ("cluster", "namespace", "workload", "labels"))
-    for row, (cluster, namespace, workload, own) in enumerate(zip(*parts, strict=True)):
-        number = names.setdefault((cluster, namespace, workload), len(names))
-        column[row] = number
-        labels[number] = dict(own) | ({"cluster": cluster} if cluster else {})
-    return tuple(WorkloadKey(name, workload, labels[number]) for (_, name, workload), number in names.items()), column
+def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[WorkloadKey, ...]:
+    """Workloads in the order of their numbers, with the labels of their last hour."""
+    rows = connection.execute(f"SELECT cluster, namespace, workload, labels FROM ({_WORKLOADS}) ORDER BY number").fetchall()
+    return tuple(
+        WorkloadKey(namespace, workload, dict(labels) | ({"cluster": cluster} if cluster else {}))
+        for cluster, namespace, workload, labels in rows
+    )
 
 
 def _assemble(
