@@ -61,6 +61,8 @@ class RunResult:
     node_state_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     pod_class: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     evictions: int = 0
+    orders_refused: int = 0
+    interruptions: int = 0
     scale_log: tuple[tuple[int, int, str], ...] = ()
 
     @property

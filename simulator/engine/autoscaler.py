@@ -51,7 +51,7 @@ class Autoscaler:
         env, expires = self.env, NEVER
         while True:
             soonest = self._after(env.ms)
-            if env.state.clock[WAITING_HELPABLE] > 0 and any(self.supply.free[q] for q in self._elastic):
+            if env.state.clock[WAITING_HELPABLE] > 0 and any(self.supply.orderable(q) for q in self._elastic):
                 yield env.last_at(soonest)
             else:
                 yield from self._sleep(max(soonest, -(-expires // self._grid) * self._grid))
@@ -80,7 +80,7 @@ class Autoscaler:
         if state.clock[WAITING_HELPABLE] > 0:
             left = state.waiting()
             for q in self._elastic:
-                for _ in range(state.worth(q, left, supply.coming[q], len(supply.free[q]))):
+                for _ in range(state.worth(q, left, supply.coming[q], supply.orderable(q))):
                     supply.order(q)
         return min((self._return_idle(q) for q in self._elastic), default=NEVER)
 

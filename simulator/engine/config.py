@@ -25,6 +25,23 @@ class FailureModel:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudRisk:
+    """What a cloud may refuse or take back; pools that are not private.
+
+    An order fails with `insufficient_share`; the pool is not asked again for `retry_s` (Karpenter remembers an unavailable
+    offering for 3 min). Spot capacity is taken back `interruptions_per_h` times per hour of a standing pool, each node
+    with `co_interruption_share` (losses come together: 92 % of a type and zone within 3 min, arxiv.org/abs/2604.16457);
+    the notice of two minutes is spent draining, so its pods queue at the notice and the node is paid until its end.
+    """
+
+    insufficient_share: float = 0.0
+    retry_s: float = 180.0
+    interruptions_per_h: float = 0.0
+    co_interruption_share: float = 0.92
+    notice_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
 class Autoscaling:
     """One node autoscaler: looks on a grid of `scan_s`, removes nodes that were empty for `idle_s`.
 
@@ -49,6 +66,7 @@ class EngineConfig:
     ties: Literal["lowest", "random"] = "random"
     provisioning: Mapping[str, Provisioning] = field(default_factory=dict)
     failures: FailureModel = FailureModel()
+    cloud: CloudRisk = CloudRisk()
     autoscaling: Autoscaling = Autoscaling()
     nodes_down: int = 0
     tree: bool | None = None

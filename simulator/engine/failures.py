@@ -1,11 +1,11 @@
-"""Failures: every owned node fails now and then, its pods go elsewhere, and it comes back repaired."""
+"""Failures: owned nodes fail and are repaired, and the cloud takes spot nodes back."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from models.units import HOURS_PER_YEAR, MS_PER_H
-from simulator.engine.config import FailureModel
+from simulator.engine.config import CloudRisk, FailureModel
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.provisioning import Supply, lognormal_s, to_ms
 from simulator.engine.recorder import NodeState, Recorder
@@ -23,6 +23,25 @@ def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, m
             first = env.state.layout.first[q]
             for k in range(pool.max_nodes):
                 env.process(_life(env, supply, recorder, model, q, first + k, streams(f"node-failures/{pool.name}/{k}")))
+
+
+def start_interruptions(env: HybridEnvironment, supply: Supply, recorder: Recorder, risk: CloudRisk, streams: Streams) -> None:
+    """One process per pool of the cloud: losses come together, so a pool is hit, not a node."""
+    if risk.interruptions_per_h > 0.0:
+        for q, pool in enumerate(env.state.layout.pools):
+            if not pool.private:
+                env.process(_reclaims(env, supply, recorder, risk, q, streams(f"interruptions/{pool.name}")))
+
+
+def _reclaims(env: HybridEnvironment, supply: Supply, recorder: Recorder, risk: CloudRisk, q: int, rng: np.random.Generator) -> Story:
+    """At exponential gaps most nodes of the pool are wanted back at once; a gap that finds no node passes by."""
+    first, last = env.state.layout.first[q], env.state.layout.first[q + 1]
+    while True:
+        yield env.timeout(max(1, round(float(rng.exponential(MS_PER_H / risk.interruptions_per_h)))))
+        taken = rng.random(last - first) < risk.co_interruption_share
+        for slot in range(first, last):
+            if taken[slot - first] and recorder.nodes.state[slot] is NodeState.UP:
+                env.process(supply.take_back(q, slot, to_ms(risk.notice_s)))
 
 
 def _life(

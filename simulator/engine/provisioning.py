@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import simpy
 
 from models.units import MS_PER_H, MS_PER_S
 from models.zones import Provisioning
+from simulator.engine.config import CloudRisk, EngineConfig
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.recorder import NodeState, Recorder
 from simulator.engine.state import State
@@ -38,19 +38,19 @@ def to_ms(seconds: float) -> int:
 class Supply:
     """Every slot of every pool: which stand from the start or a build step, which can be ordered, which are away."""
 
-    def __init__(
-        self, env: HybridEnvironment, recorder: Recorder, times: Mapping[str, Provisioning], streams: Streams, nodes_down: int
-    ) -> None:
+    def __init__(self, env: HybridEnvironment, recorder: Recorder, config: EngineConfig, streams: Streams) -> None:
         self.env, self.recorder, self.state = env, recorder, env.state
         pools = self.state.layout.pools
-        self._times = [times.get(pool.name, AT_ONCE) for pool in pools]
+        self._times = [config.provisioning.get(pool.name, AT_ONCE) for pool in pools]
+        self._risk = [CloudRisk() if pool.private else config.cloud for pool in pools]
         self._rng = [streams(f"provisioning/{pool.name}") for pool in pools]
         self._deployers = [simpy.Resource(env, max(1, int(t.concurrent))) for t in self._times]
         self._cleaners = [simpy.Resource(env, max(1, int(t.clean_concurrent))) for t in self._times]
         self.free: list[list[int]] = []
         self.coming = [0] * len(pools)
         self.up = [0] * len(pools)
-        self._stand(self.state, nodes_down)
+        self._refused_until = [0] * len(pools)
+        self._stand(self.state, config.nodes_down)
 
     def _stand(self, state: State, nodes_down: int) -> None:
         """Owned nodes stand from their pool's first hour; the rest of each pool's slots can be ordered."""
@@ -89,6 +89,10 @@ class Supply:
         self.env.control_changed()
         return evicted
 
+    def orderable(self, q: int) -> int:
+        """How many nodes of pool q can be ordered now: none while the cloud has said that it has no capacity."""
+        return len(self.free[q]) if self.env.ms >= self._refused_until[q] else 0
+
     def order(self, q: int) -> None:
         """Order the lowest free slot of pool q."""
         slot = heapq.heappop(self.free[q])
@@ -99,6 +103,10 @@ class Supply:
     def _deploy(self, q: int, slot: int) -> Story:
         """Wait for a deployer, deploy (a failed first attempt takes one more), join."""
         ordered, times, rng = self.env.ms, self._times[q], self._rng[q]
+        risk = self._risk[q]
+        if risk.insufficient_share > 0.0 and rng.random() < risk.insufficient_share:
+            yield from self._refuse(q, slot, to_ms(risk.retry_s))
+            return
         self.recorder.nodes.change(slot, NodeState.PROVISIONING, ordered)
         with self._deployers[q].request() as turn:
             yield turn
@@ -110,6 +118,26 @@ class Supply:
         self.coming[q] -= 1
         self.recorder.scale_out_ms[self.state.layout.pools[q].name].append(self.env.ms - ordered)
         self.join(q, slot)
+
+    def _refuse(self, q: int, slot: int, retry_ms: int) -> Story:
+        """The cloud has no capacity: the slot is free again, the pool is left alone for a while."""
+        self.coming[q] -= 1
+        self.recorder.refused += 1
+        self.recorder.scaled(self.env.ms, -1, self.state.layout.pools[q].name)
+        heapq.heappush(self.free[q], slot)
+        self._refused_until[q] = max(self._refused_until[q], self.env.ms + retry_ms)
+        yield self.env.timeout(retry_ms)
+        self.env.control_changed()
+
+    def take_back(self, q: int, slot: int, notice_ms: int) -> Story:
+        """The cloud wants a spot node back: its pods go at the notice, the node is paid until its end."""
+        self.recorder.interruptions += 1
+        self.recorder.scaled(self.env.ms, -1, self.state.layout.pools[q].name)
+        self.lose(q, slot, NodeState.CLEANING)
+        yield self.env.timeout(notice_ms)
+        self.recorder.nodes.change(slot, NodeState.OFF, self.env.ms)
+        heapq.heappush(self.free[q], slot)
+        self.env.control_changed()
 
     def give_back(self, q: int, slot: int) -> None:
         """Return an empty node of pool q; it can be ordered again once it is clean."""

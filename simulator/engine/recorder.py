@@ -68,6 +68,8 @@ class Recorder:
         self.scale_log: list[tuple[int, int, str]] = []
         self.scale_out_ms: dict[str, list[int]] = {pool.name: [] for pool in state.layout.pools}
         self.failures = 0
+        self.refused = 0
+        self.interruptions = 0
 
     def scaled(self, now: int, change: int, pool: str) -> None:
         """One node ordered (+1) or removed (-1)."""
@@ -112,6 +114,8 @@ class Recorder:
             pending_class_pods_h=pods[:, -1],
             node_state_h=node_states,
             pod_class=state.shape_class[np.asarray(state.trace.shape)].astype(np.uint8),
+            orders_refused=self.refused,
+            interruptions=self.interruptions,
             evictions=int(state.clock[kernels.EVICTIONS]),
             scale_log=tuple(self.scale_log),
         )

@@ -16,9 +16,9 @@ from models.units import MS_PER_DAY, MS_PER_H
 from models.zones import ZONES
 from simulator import catalog
 from simulator.engine.autoscaler import Autoscaler
-from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, EngineConfig, FailureModel
+from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, CloudRisk, EngineConfig, FailureModel
 from simulator.engine.environment import HybridEnvironment, Story
-from simulator.engine.failures import start_failures
+from simulator.engine.failures import start_failures, start_interruptions
 from simulator.engine.policies import POLICIES
 from simulator.engine.provisioning import Supply
 from simulator.engine.recorder import Recorder
@@ -26,6 +26,9 @@ from simulator.engine.state import State
 from simulator.engine.trace import DemandRules, Trace, trace_from_demand
 from simulator.progress import SILENT, Progress
 from simulator.streams import Streams
+
+PARAMETERS = ("on_demand_refused_share", "repair_p50_h", "repair_p95_h", "server_down_failures_per_year")
+"""Catalog parameters that a run reads besides those of its zones, for the list of what a result used."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ def prepare(
     state = kernel(trace, fleet, POLICIES[config.policy], config.kubernetes_version, tie_seed=seed, tree=config.tree)
     env = HybridEnvironment(state)
     recorder = Recorder(state)
-    supply = Supply(env, recorder, config.provisioning, streams, config.nodes_down)
+    supply = Supply(env, recorder, config, streams)
     start_failures(env, supply, recorder, config.failures, streams)
+    start_interruptions(env, supply, recorder, config.cloud, streams)
     autoscaler = Autoscaler(env, supply, config.autoscaling)
     if progress is not SILENT:
         env.process(_days(env, progress))
@@ -84,6 +88,7 @@ def config_for(fleet: Fleet, scenario: Scenario) -> EngineConfig:
         ties=scenario.engine.ties,
         provisioning={pool.name: kinds[pool.kind] for pool in fleet.pools},
         failures=failures if scenario.engine.failures else FailureModel(),
+        cloud=CloudRisk(parameters["on_demand_refused_share"]) if scenario.engine.failures else CloudRisk(),
         autoscaling=Autoscaling(SCAN_S[scenario.engine.autoscaler], IDLE_S[scenario.engine.autoscaler]),
     )
 

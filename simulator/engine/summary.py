@@ -28,6 +28,8 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "burst_node_hours": mean["burst_node_hours"],
         "failures": mean["failures"],
         "evictions": mean["evictions"],
+        "orders_refused": mean["orders_refused"],
+        "interruptions": mean["interruptions"],
         "scale_events": mean["scale_events"],
         "unplaced": mean["unplaced"],
         "conservation_error": max(run.conservation_error for run in runs),
@@ -44,6 +46,8 @@ def _figures(first: RunResult) -> dict[str, Figure]:
         "burst_node_hours": lambda run: run.burst_node_hours,
         "failures": lambda run: float(run.failures),
         "evictions": lambda run: float(run.evictions),
+        "orders_refused": lambda run: float(run.orders_refused),
+        "interruptions": lambda run: float(run.interruptions),
         "scale_events": lambda run: float(run.scale_events),
         "unplaced": lambda run: float(run.unplaced),
     }

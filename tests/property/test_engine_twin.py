@@ -14,7 +14,7 @@ from models.horizon import Horizon
 from models.node import NodeShape
 from models.units import MS_PER_H
 from models.zones import Provisioning
-from simulator.engine.config import Autoscaling, EngineConfig, FailureModel
+from simulator.engine.config import Autoscaling, CloudRisk, EngineConfig, FailureModel
 from simulator.engine.run import Simulation, prepare
 from simulator.engine.state import State
 from simulator.engine.trace import PodShape, Trace, trace_of
@@ -82,6 +82,7 @@ def random_config(rng: np.random.Generator, tree: bool) -> EngineConfig:
         ties=("lowest", "random")[int(rng.integers(0, 2))],
         provisioning={"cloud": Provisioning(65, 120, 3), "iron": Provisioning(720, 1500, 1, 300, 600, 1, 0.8)},
         failures=FailureModel(per_year=400.0, repair_p50_h=0.5, repair_p95_h=2.0),
+        cloud=CloudRisk(insufficient_share=0.2, retry_s=95.0, interruptions_per_h=0.3),
         autoscaling=Autoscaling(scan_s=10.0, idle_s=300.0),
         tree=tree,
     )

@@ -21,7 +21,7 @@ from models.units import MS_PER_H
 from models.workload import Workload
 from models.zones import Provisioning
 from simulator import catalog
-from simulator.engine.config import Autoscaling, EngineConfig, FailureModel
+from simulator.engine.config import Autoscaling, CloudRisk, EngineConfig, FailureModel
 from simulator.engine.fleets import fleet_for
 from simulator.engine.provisioning import lognormal_s
 from simulator.engine.replicate import replicate, simulate
@@ -144,6 +144,27 @@ def test_deployments_queue_for_their_limit_and_servers_are_cleaned_before_their_
 def test_a_failed_first_attempt_takes_one_more_deployment() -> None:
     times = {"pool": Provisioning(600, 600, 9, first_attempt_share=0.0)}
     assert run(pods_at([1.05], 60), small_pool(0, 1), provisioning=times).scale_out_s["pool"].tolist() == [1200.0]
+
+
+def test_a_cloud_without_capacity_is_asked_again_when_its_refusal_has_aged() -> None:
+    """Always refused: looks at 70 s, then at the first grid point 180 s after each refusal, 250, 430, ... for two hours."""
+    result = run(pods_at([1.05], 30, hours=2), small_pool(0, 5), cloud=CloudRisk(insufficient_share=1.0, retry_s=180.0))
+    orders = [ms // 1000 for ms, change, _ in result.scale_log if change > 0]
+    assert orders[:3] == [70, 250, 430]
+    assert result.orders_refused == len(orders)
+    assert result.unplaced == 1
+    assert result.node_hours.sum() == 0
+
+
+def test_spot_nodes_are_taken_back_together_and_their_jobs_start_over() -> None:
+    risk = CloudRisk(interruptions_per_h=1.0, co_interruption_share=1.0)
+    result = run(pods_at([1.0] * 8, 60, hours=24), small_pool(0, 4), cloud=risk)
+    assert result.interruptions >= 2
+    assert result.evictions >= 2
+    assert result.unplaced == 0
+    assert result.conservation_error < 1e-9
+    paid = result.node_state_h[:, 0, NODE_STATES.index("cleaning")].sum()
+    assert paid == pytest.approx(result.interruptions * 120 / 3600, abs=1e-6)
 
 
 def test_a_build_step_stands_from_its_hour() -> None:
