@@ -49,6 +49,12 @@ def draw_finance(report: FinanceReport, currency: str) -> None:
         costs = [f"{value * rate:,.0f}" for value in (d.cost_low_usd, d.cost_high_usd)]
         drivers.add_row(d.parameter, *costs, str(d.nodes_low), str(d.nodes_high), or_reason(d.turning_value, "{:,.4g}"))
     out.print(drivers)
+    regret = Table("regret of owning", "nodes", *report.regret.futures)
+    for (name, nodes), row in zip(report.regret.plans, report.regret.regret, strict=True):
+        mark = " (smallest worst)" if name == report.regret.minimax else ""
+        regret.add_row(name + mark, str(nodes), *[f"{value:.1%}" for value in row])
+    out.print(regret)
+    out.print(f"knowing which of these futures comes would be worth {currency} {report.regret.evpi_usd * rate:,.0f} a year")
     for note in c.notes:
         out.print(note, highlight=False)
     out.print(f"unverified values used: {', '.join(report.case.unverified()) or 'none'}", highlight=False)

@@ -89,6 +89,15 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
             }
             for view in report.views
         ],
+        "regret": {
+            "futures": report.regret.futures,
+            "plans": [
+                {"plan": name, "nodes": nodes, "regret": row.tolist()}
+                for (name, nodes), row in zip(report.regret.plans, report.regret.regret, strict=True)
+            ],
+            "minimax": report.regret.minimax,
+            f"evpi_{suffix}_per_year": report.regret.evpi_usd * rate,
+        },
         "cash_flow": {flow.name: [value * rate for value in flow.years().tolist()] for flow in c.flows},
         "drivers": [
             {

@@ -10,6 +10,7 @@ from models.plan import Step
 from models.statement import Comparison, CostCurve, CostView, Driver, RuleCheck
 from simulator.finance.check import rule_check
 from simulator.finance.comparison import compare_opponents
+from simulator.finance.regret import RegretTable, regret_table
 from simulator.finance.sensitivity import Advise, tornado
 
 
@@ -25,6 +26,7 @@ class FinanceReport:
     curve: CostCurve
     check: RuleCheck
     views: tuple[CostView, ...]
+    regret: RegretTable
 
 
 def finance_report(
@@ -34,6 +36,7 @@ def finance_report(
 
     `views` is the planner's least-cost table.
     """
+    check = rule_check(case)
     return FinanceReport(
         case=case,
         nodes=dict(nodes),
@@ -41,6 +44,15 @@ def finance_report(
         comparison=compare_opponents(case, nodes, steps),
         drivers=tornado(case, advise),
         curve=curve,
-        check=rule_check(case),
+        check=check,
         views=tuple(views),
+        regret=regret_table(case, _candidates(case, check, nodes, views)),
     )
+
+
+def _candidates(case: Case, check: RuleCheck, nodes: Mapping[str, int], views: Sequence[CostView]) -> dict[str, Mapping[str, int]]:
+    """Plans worth comparing: nothing, the rule of half, what costs least under each view of a server, and the plan itself."""
+    first = case.zones[0].part.name
+    found: dict[str, Mapping[str, int]] = {"stay on AWS": {}, "rule of half": {first: check.nodes}}
+    found |= {f"least cost, {view.name}": {first: view.best_nodes} for view in views}
+    return found | {"the plan": dict(nodes)}
