@@ -103,6 +103,7 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
         "commitment": table.text("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
         "plan_refund": f"({table.text('lineItem/LineItemDescription')} LIKE 'Refund for one-time fee for Savings Plan%')",
         "parent": parent,
+        "hourly": _hourly(table.text("lineItem/LineItemType"), table.text("lineItem/UsageType")),
         "user_tag": tag,
         "bare": bare,
         "row_name": table.text("identity/LineItemId"),
@@ -113,7 +114,7 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
     net = f"{table.money('lineItem/NetUnblendedCost')} IS NOT NULL"
     return Grouping(
         rows={**rows, "has_net": net},
-        keys=_KEYS,
+        keys={**_KEYS, "tag": "CASE WHEN hourly THEN user_tag ELSE '' END" if tag_key else "user_tag"},
         sums=_sums(table),
         checks=_checks(table),
         duplicate_key=_duplicate_key(table, parent),
@@ -121,20 +122,22 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
     )
 
 
-_BY_HOUR = (
-    "(contains(usage_type, 'BoxUsage') OR contains(usage_type, 'SpotUsage') OR contains(usage_type, 'DedicatedUsage') "
-    f"OR {_one_of('line_type', ('DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation', 'SavingsPlanRecurringFee'))})"
-)
+def _hourly(line_type: str, usage_type: str) -> str:
+    """Rows whose hours are kept: nodes and commitments."""
+    kinds = ("DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation", "SavingsPlanRecurringFee")
+    nodes = " OR ".join(f"contains({usage_type}, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
+    return f"({_one_of(line_type, kinds)} OR {nodes})"
+
+
 _KEYS = {
     **{name: name for name in ("payer", "period_start", "account", "currency", "line_type", "service", "usage_type", "operation")},
     **{name: name for name in ("instance_type", "region", "marketplace", "provisional", "commitment")},
-    "charge_start": f"CASE WHEN {_BY_HOUR} THEN began ELSE period_start END",
-    "charge_end": f"CASE WHEN {_BY_HOUR} THEN ended END",
+    "charge_start": "CASE WHEN hourly THEN began ELSE period_start END",
+    "charge_end": "CASE WHEN hourly THEN ended END",
     "blank": """CASE line_type WHEN 'SavingsPlanRecurringFee' THEN sp_total IS NULL OR sp_used IS NULL
         WHEN 'RIFee' THEN ri_unused_upfront IS NULL AND ri_unused_recurring IS NULL ELSE false END""",
     "upfront_refund": "(line_type = 'Refund' AND plan_refund)",
     "split": f"(parent <> '' OR {_one_of('operation', ('EKSPod-EC2', 'ECSTask-EC2'))})",
-    "tag": f"CASE WHEN {_BY_HOUR} THEN user_tag ELSE '' END",
 }
 
 

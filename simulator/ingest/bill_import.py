@@ -57,7 +57,9 @@ def stage(
         headers = _headers(connection, delivery, name, form, grouping, rates, currency)
         _derive(connection, form, headers, rates)
     except duckdb.OutOfMemoryException:
-        raise BillingFormatError(Problem(delivery.place, "a bill too large for this machine's memory and disk", "use --athena")) from None
+        raise BillingFormatError(
+            Problem(delivery.place, "a bill too large for the free memory and disk", "free some, or give its months one by one")
+        ) from None
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         raise
     except duckdb.Error as error:

@@ -115,7 +115,8 @@ class Table:
             text = _plain_text(column, self.is_text)
             iso = f"TRY_CAST(TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ) AS TIMESTAMP)"
             slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M'])"
-            value = f"CASE WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
+            utc = f"right({text}, 1) = 'Z' OR length({text}) <= 19 OR right({text}, 6) = '+00:00'"
+            value = f"CASE WHEN contains({text}, '/') THEN {slashed} WHEN {utc} THEN TRY_CAST({text} AS TIMESTAMP) ELSE {iso} END"
         else:
             value = quoted(column.name) if column.type == "TIMESTAMP" else f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
         return value
@@ -206,7 +207,7 @@ def _read_csv(file: Path, names: Sequence[str], delimiter: str) -> str:
     nulls = ", ".join(map(text_literal, NULL_TEXTS))
     compression = "gzip" if container(file) == "gzip" else "none"
     shape = f"auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, quote='\"', escape='\"'"
-    limits = f"nullstr=[{nulls}], compression='{compression}', max_line_size=8388608, hive_partitioning=false"
+    limits = f"nullstr=[{nulls}], compression='{compression}', hive_partitioning=false"
     return f"SELECT {select} FROM read_csv({text_literal(str(file))}, {shape}, {limits})"
 
 
