@@ -17,7 +17,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Ties, latencies and phases of the run.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Ties, latencies and phases of the run.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Run that many seeds from --seed on; show the spread.")
 @click.option("--compare", is_flag=True, help="Measure the distance to the recorded `runs` of the file.")
 @click.option("--figure", type=FILE, help="Write nodes per group over time to this HTML file.")

@@ -81,7 +81,7 @@ class Replay:
         }
 
 
-def replay(document: Mapping[str, Any], seed: int = 1, place: str = "input", *, event_driven: bool = True) -> Replay:
+def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, event_driven: bool = True) -> Replay:
     """Run the autoscaler that the document describes against its curve."""
     curve = read_curve(document, place)
     if "pools" in document:

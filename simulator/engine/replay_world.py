@@ -27,7 +27,8 @@ from simulator.streams import Streams
 class Latencies:
     """Milliseconds of a control plane on two cores, seen in the recordings; draws vary by `spread`, whole runs by `pace`.
 
-    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none; `taint` passes
+    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none, `refuse_kind` more
+    for every further kind that waits, since results are reused among equal pods only; `taint` passes
     between the decision to delete a node and its end, `drain` more when its pods have to go first.
     """
 
@@ -36,6 +37,7 @@ class Latencies:
     recreate: int = 60
     bind: int = 9
     refuse: int = 12
+    refuse_kind: int = 3
     node_each: int = 35
     node_ready: int = 600
     loop: int = 50
@@ -293,7 +295,8 @@ class World:
             if self._place(pod):
                 yield self.env.timeout(self.jitter(self.latencies.bind))
                 continue
-            yield self.env.timeout(self.jitter(self.latencies.refuse))
+            others = len({waiting.kind for waiting in self.waiting}) - 1
+            yield self.env.timeout(self.jitter(self.latencies.refuse + self.latencies.refuse_kind * max(others, 0)))
             pod.attempts, pod.queued = pod.attempts + 1, False
             if not pod.gone:
                 self._queue([pod] if moves != self._moves else [])

@@ -49,12 +49,12 @@ def mean_price(samples: dict[str, Any]) -> float:
 
 @pytest.fixture(scope="module")
 def day() -> list[Replay]:
-    return [replay(recorded("day-consolidation"), seed) for seed in range(1, SEEDS + 1)]
+    return [replay(recorded("day-consolidation"), seed) for seed in range(SEEDS)]
 
 
 @pytest.fixture(scope="module")
 def back() -> list[Replay]:
-    return [replay(recorded("return-to-private"), seed) for seed in range(1, SEEDS + 1)]
+    return [replay(recorded("return-to-private"), seed) for seed in range(SEEDS)]
 
 
 @pytest.mark.parametrize("name", CASES)
