@@ -29,6 +29,7 @@ class Autoscaler:
         self.env, self.supply = env, supply
         self._grid = round(settings.scan_s * MS_PER_S)
         self._idle = round(settings.idle_s * MS_PER_S)
+        self._patience = round(settings.patience_s * MS_PER_S)
         pools = env.state.layout.pools
         self._elastic = [q for q, pool in enumerate(pools) if pool.max_nodes > pool.nodes]
         self._out = np.zeros(max(env.state.layout.slots, 1), np.int64)
@@ -78,7 +79,7 @@ class Autoscaler:
         self.looks += 1
         state, supply = self.env.state, self.supply
         if state.clock[WAITING_HELPABLE] > 0:
-            left = state.waiting()
+            left = state.waiting(self.env.ms, self._patience)
             for q in self._elastic:
                 for _ in range(state.worth(q, left, supply.coming[q], supply.orderable(q))):
                     supply.order(q)

@@ -45,11 +45,14 @@ class CloudRisk:
 class Autoscaling:
     """One node autoscaler: looks on a grid of `scan_s`, removes nodes that were empty for `idle_s`.
 
-    `event_driven` sleeps through looks that cannot do anything; the log is the same as with polling.
+    `patience_s` is the waiting budget: a pod is worth a new node only once it has waited for that long, in the hope of
+    room on nodes that stand (Cluster Autoscaler's `--new-pod-scale-up-delay`). `event_driven` sleeps through looks that
+    cannot do anything; the log is the same as with polling.
     """
 
     scan_s: float = 10.0
     idle_s: float = 600.0
+    patience_s: float = 0.0
     event_driven: bool = True
 
 

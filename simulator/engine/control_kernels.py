@@ -14,6 +14,8 @@ from simulator.engine.kernels import (
     LATE,
     NEXT_ARRIVAL,
     OLDEST,
+    PENDING,
+    PENDING_AGAIN,
     SEED,
     SHIFT,
     SLOT,
@@ -192,6 +194,18 @@ def nodes_worth(left, q, node_cpu, node_memory, node_pods, coming, allowed, tier
                 left[s] -= fits
                 used = max(used, b + 1)
     return max(used - coming, 0)
+
+
+@compiled()
+def out_of_patience(now, patience_ms, head, queue_next, placed, arrival, out):
+    """Pods of every shape that have waited for `patience_ms` since they arrived, into `out : int64 [shapes]`."""
+    for s in range(head.size):
+        out[s] = 0
+        p = head[s]
+        while p >= 0:
+            if placed[p] in (PENDING, PENDING_AGAIN) and arrival[p] + patience_ms <= now:
+                out[s] += 1
+            p = np.int64(queue_next[p])
 
 
 @compiled()

@@ -20,7 +20,7 @@ from models.node import NodeShape
 from models.units import MS_PER_H
 from simulator.engine import kernels, placement_kernels
 from simulator.engine.bound_kernels import advance_bound, join_bound, leave_bound
-from simulator.engine.control_kernels import idle_nodes, nodes_worth
+from simulator.engine.control_kernels import idle_nodes, nodes_worth, out_of_patience
 from simulator.engine.policies import Policy
 from simulator.engine.trace import CLASSES, PodShape, Trace
 
@@ -100,6 +100,8 @@ class State:
 
     clock: NDArray[np.int64]
     placed: NDArray[np.int32]
+    queue_next: NDArray[np.int32]
+    head: NDArray[np.int64]
     wait: NDArray[np.int64]
     late_end: NDArray[np.int64]
     free_cpu: NDArray[np.int32]
@@ -249,10 +251,14 @@ class State:
         running = np.where(self.placed >= 0, self.placed & kernels.SLOT, -1)
         return np.where(self.placed <= kernels.GONE, gone, running).astype(np.int32)
 
-    def waiting(self) -> NDArray[np.int64]:
-        """Pods that wait, by shape: int64 [padded shapes], a copy."""
+    def waiting(self, now: int, patience_ms: int) -> NDArray[np.int64]:
+        """Pods that have waited for at least `patience_ms`, by shape: int64 [padded shapes], a copy."""
         shapes = self.shape_cpu.size
-        return np.array(self.count[-shapes:])
+        if patience_ms == 0:
+            return np.array(self.count[-shapes:])
+        out = np.zeros(shapes, np.int64)
+        out_of_patience(now, patience_ms, self.head, self.queue_next, self.placed, self.trace.arrival_ms, out)
+        return out
 
     def worth(self, q: int, left: NDArray[np.int64], coming: int, allowed: int) -> int:
         """New nodes of pool q for what is `left` waiting; see `nodes_worth`."""

@@ -156,7 +156,9 @@ def autoscaler_rows(hours: int) -> Iterator[Row]:
     trace, fleet = year_trace(hours), year_fleet()
     seconds, logs = {}, {}
     for event_driven in (True, False):
-        config = EngineConfig(provisioning={"aws": Provisioning(180, 180, 100)}, autoscaling=Autoscaling(10, 600, event_driven))
+        config = EngineConfig(
+            provisioning={"aws": Provisioning(180, 180, 100)}, autoscaling=Autoscaling(10, 600, event_driven=event_driven)
+        )
         run = prepare(trace, fleet, config, Streams(1))
         start = time.process_time()
         run.env.run(until=hours * MS_PER_H)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -83,7 +84,7 @@ def random_config(rng: np.random.Generator, tree: bool) -> EngineConfig:
         provisioning={"cloud": Provisioning(65, 120, 3), "iron": Provisioning(720, 1500, 1, 300, 600, 1, 0.8)},
         failures=FailureModel(per_year=400.0, repair_p50_h=0.5, repair_p95_h=2.0),
         cloud=CloudRisk(insufficient_share=0.2, retry_s=95.0, interruptions_per_h=0.3),
-        autoscaling=Autoscaling(scan_s=10.0, idle_s=300.0),
+        autoscaling=Autoscaling(scan_s=10.0, idle_s=300.0, patience_s=(0.0, 125.0)[int(rng.integers(0, 2))]),
         tree=tree,
     )
 
@@ -130,8 +131,7 @@ def test_an_event_driven_autoscaler_writes_the_log_of_a_polling_one(seed: int) -
     base = random_config(rng, tree=False)
     logs = []
     for event_driven in (False, True):
-        settings_ = Autoscaling(base.autoscaling.scan_s, base.autoscaling.idle_s, event_driven)
-        config = EngineConfig(**{**vars(base), "autoscaling": settings_})
+        config = replace(base, autoscaling=replace(base.autoscaling, event_driven=event_driven))
         logs.append(finished(trace, fleet, config, State))
     polling, driven = logs
     assert fate(driven) == fate(polling)

@@ -124,6 +124,19 @@ def test_a_pod_that_finds_no_room_waits_for_the_look_and_the_launch() -> None:
     assert result.scale_out_s["pool"].tolist() == [65.0]
 
 
+def test_a_waiting_budget_gives_owned_nodes_time_to_free_up() -> None:
+    """The node frees up 30 min after minute 1; a pod of minute 20 that may wait 15 min never needs a new node."""
+    times = {"pool": Provisioning(65, 65, 10)}
+    trace = pods_at([1.0] * 4 + [20.0], 30)
+    patient = run(trace, small_pool(1, 3), provisioning=times, autoscaling=Autoscaling(10, 600, patience_s=900.0))
+    hasty = run(trace, small_pool(1, 3), provisioning=times, autoscaling=Autoscaling(10, 600))
+    assert patient.scale_log == ()
+    assert patient.wait_ms.tolist()[-1] == 11 * 60_000
+    assert hasty.wait_ms.tolist()[-1] == 75_000
+    rushed = run(trace, small_pool(1, 3), provisioning=times, autoscaling=Autoscaling(10, 600, patience_s=300.0))
+    assert rushed.wait_ms.tolist()[-1] == 365_000
+
+
 def test_a_queue_is_worth_as_many_nodes_as_its_pods_fill() -> None:
     """Nine pods of 1 core on nodes that hold four (4 x 1 GiB of 15.9 GiB): three nodes in one look, never more than the maximum."""
     assert sum(change > 0 for _, change, _ in run(pods_at([1.0] * 9, 30), small_pool(0, 5)).scale_log) == 3
