@@ -34,7 +34,8 @@ def command(
     cross_check: bool,
     as_json: bool,
 ) -> None:
-    """Import AWS bills from PATHS: files, folders of deliveries or s3:// addresses.
+    """Import AWS bills from PATHS: files, folders of deliveries, s3://bucket/prefix or
+    athena://database.table/YYYY-MM.
 
     Reads legacy CUR, CUR 2.0 and FOCUS, proves that each period adds up and refuses what does not, naming the rows.
     A period delivered again replaces the old one whole.

@@ -45,7 +45,7 @@ def import_bills(
     options: Options | None = None,
     progress: Progress = SILENT,
 ) -> BillReport:
-    """Import every delivery under `paths` (files, folders, `s3://` addresses). Whole deliveries are refused, never parts.
+    """Import every delivery under `paths` (files, folders, `s3://` and `athena://` addresses). Whole deliveries are refused, never parts.
 
     A period that is already in the store is replaced whole. Refused deliveries are told in the report and leave the
     store as it was; the others are imported.
@@ -120,22 +120,32 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _find(paths: Sequence[Path | str], scratch: Path) -> Found:
-    remote = [str(path) for path in paths if str(path).startswith("s3://")]
-    local = [Path(path) for path in paths if not str(path).startswith("s3://")]
+    remote = [str(path) for path in paths if "://" in str(path)]
+    local = [Path(path) for path in paths if "://" not in str(path)]
     found = find_deliveries(local)
-    if not remote:
-        return found
-    from simulator.ingest.s3 import fetch
-
     problems = list(found.problems)
     fetched = []
     for number, address in enumerate(remote):
         try:
-            fetched.append(fetch(address, scratch / f"s3-{number}"))
+            fetched.append(_fetch(address, scratch / f"remote-{number}"))
         except BillingFormatError as error:
             problems += [(address, problem) for problem in error.problems]
     more = find_deliveries(fetched)
     return Found((*found.deliveries, *more.deliveries), (*problems, *more.problems), (*found.ignored, *more.ignored))
+
+
+def _fetch(address: str, folder: Path) -> Path:
+    if address.startswith("s3://"):
+        from simulator.ingest import s3
+
+        return s3.fetch(address, folder)
+    if address.startswith("athena://"):
+        from simulator.ingest import athena
+
+        return athena.fetch(address, folder)
+    raise BillingFormatError(
+        Problem(address, "an address of no known kind", "give a path, s3://bucket/prefix or athena://database.table/YYYY-MM")
+    )
 
 
 def _import_found(store: duckdb.DuckDBPyConnection, found: Found, scratch: Path, choice: ImportChoice, progress: Progress) -> BillReport:
