@@ -12,6 +12,7 @@ from models.case import Case
 from simulator.finance.opponents import all_private_nodes, hybrid
 
 STEP = 0.2
+GRID = 200  # large fleets are tried in steps of half a percent
 Fleet = Mapping[str, int]
 
 
@@ -43,13 +44,13 @@ def futures(case: Case) -> dict[str, Case]:
 
 
 def regret_table(case: Case, plans: Mapping[str, Fleet]) -> RegretTable:
-    """Regret of `plans` (name -> nodes by zone) in every future, against the cheapest of them and of every number in the first zone.
+    """Regret of `plans` (name -> nodes by zone) in every future, AWS at its best price throughout.
 
-    AWS is at its best price throughout.
+    The best plan of a future is the cheapest of these plans and of all numbers of nodes in the first zone.
     """
     zone, worlds = case.zones[0].part.name, list(futures(case).items())
     most = max(sum(all_private_nodes(world).values()) for _, world in worlds)
-    counts = _costs(worlds, [{zone: n} if n else {} for n in range(most + 1)])
+    counts = _costs(worlds, [{zone: n} if n else {} for n in range(0, most + 1, max(1, most // GRID))])
     chosen = _costs(worlds, list(plans.values()))
     every = np.concatenate((counts, chosen))
     best = every.min(axis=0)

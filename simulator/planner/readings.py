@@ -6,7 +6,7 @@ from models.case import Case
 from models.dispatch import nodes_for, nodes_for_served_share
 from models.plan import Readings
 from models.statement import CostView
-from simulator.planner.screening import screen
+from simulator.planner.screening import find_rule
 
 
 def readings(case: Case) -> Readings:
@@ -53,7 +53,7 @@ def least_cost_table(case: Case) -> tuple[CostView, ...]:
 def _view(case: Case, name: str, usd: float | None) -> CostView:
     nodes = {}
     for opponent in ("on_demand", "best_commitment"):
-        found = screen(case.with_scenario(case.scenario.varied({"planner.opponent": opponent})), usd_per_node_year=usd)
+        found = find_rule(case.with_scenario(case.scenario.varied({"planner.opponent": opponent})), usd)
         nodes[opponent] = int(found.nodes[found.optimum])
-    price = found.node_usd_per_year if usd is None else usd
+    price = found.slots[-1].usd_per_year if usd is None and found.slots else usd or 0.0
     return CostView(name, price, nodes["on_demand"], nodes["best_commitment"])

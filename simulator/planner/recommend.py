@@ -13,7 +13,7 @@ from simulator.planner.advice import Advice
 from simulator.planner.optimise import with_zones_worth_opening
 from simulator.planner.readings import average_usd_per_node, least_cost_table, readings, reference_nodes
 from simulator.planner.reasons import explain
-from simulator.planner.screening import Screening, screen
+from simulator.planner.screening import Rule, Screening, find_rule, pays, screen
 from simulator.planner.steps import build_steps, grown, lead_days
 
 
@@ -46,7 +46,7 @@ def recommend(case: Case) -> Advice:
     return explain(arrival, advice, closed)
 
 
-def working_nodes(case: Case, screening: Screening) -> int:
+def working_nodes(case: Case, rule: Rule) -> int:
     """Working nodes for the scenario's objective, floored by what the AWS quota cannot carry.
 
     marginal: the rule, and 0 when even then the hybrid costs more than AWS alone (fixed items decide whether to build).
@@ -54,14 +54,13 @@ def working_nodes(case: Case, screening: Screening) -> int:
     """
     objective = case.scenario.planner.objective
     if objective == "marginal":
-        pays = screening.cost_usd_per_year[screening.optimum] < screening.cost_usd_per_year[0]
-        chosen = screening.optimum if pays else 0
+        chosen = rule.optimum if pays(case, rule, rule.optimum) else 0
     elif objective == "average":
         average = average_usd_per_node(case, reference_nodes(case), case.scenario.planner.staff_fte)
-        chosen = screen(case, usd_per_node_year=average).optimum
+        chosen = find_rule(case, average).optimum
     else:
-        chosen = screening.working(_reading(case, f"{objective}_nodes"))
-    return max(chosen, quota_floor(case, screening))
+        chosen = rule.working(_reading(case, f"{objective}_nodes"))
+    return max(chosen, quota_floor(case, rule))
 
 
 def _reading(case: Case, name: str) -> int:
@@ -73,18 +72,18 @@ def _reading(case: Case, name: str) -> int:
     return nodes
 
 
-def quota_floor(case: Case, screening: Screening) -> int:
+def quota_floor(case: Case, rule: Rule) -> int:
     """Fewest working nodes that keep the AWS peak within `aws.max_nodes`; InfeasiblePlan when no number does."""
     most = case.scenario.aws.max_nodes
-    low, high = 0, len(screening.slots)
-    if _aws_peak(case, float(screening.capacity[high])) > most:
+    low, high = 0, len(rule.slots)
+    if _aws_peak(case, float(rule.capacity[high])) > most:
         limits = ["aws.max_nodes", *(f"zones.{zone.part.name}.max_nodes" for zone in case.zones)]
         raise InfeasiblePlan(
-            limits, f"{high} private nodes still leave {_aws_peak(case, float(screening.capacity[high]))} AWS workers at the peak"
+            limits, f"{high} private nodes still leave {_aws_peak(case, float(rule.capacity[high]))} AWS workers at the peak"
         )
     while low < high:
         middle = (low + high) // 2
-        if _aws_peak(case, float(screening.capacity[middle])) <= most:
+        if _aws_peak(case, float(rule.capacity[middle])) <= most:
             high = middle
         else:
             low = middle + 1
@@ -116,8 +115,8 @@ def find_limits(case: Case, screening: Screening, working: int) -> tuple[Limit, 
 def nodes_by_zone(case: Case) -> Mapping[str, int]:
     """Nodes to own by zone for the demand as it stands; the short form of `recommend`, for sweeps."""
     case = with_zones_worth_opening(case)
-    screening = screen(case)
-    return screening.by_zone(working_nodes(case, screening))
+    rule = find_rule(case)
+    return rule.by_zone(working_nodes(case, rule))
 
 
 def nodes_at_arrival(case: Case) -> Mapping[str, int]:

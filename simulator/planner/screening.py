@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,18 +30,14 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Screening:
-    """Capacities 0..K in working nodes, filled in the order of `slots`; `spare` by zone comes on top of a zone that is used.
+class Rule:
+    """Private nodes in the order of filling and how many of them the rule owns; `spare` by zone comes on top of a zone that is used.
 
-    nodes                  : int64 [K + 1]    nodes to own for k working ones, spares included
-    capacity               : float64 [K + 1]  room of the first k nodes, unit of the demand
-    busy_share             : float64 [K]      share of hours in which node k works at all
-    breakeven              : float64 [K]      share of hours in which it must work to be worth owning
-    aws_worker_hours       : int64 [K + 1]    whole workers left to AWS, hours of the horizon
-    private_usd_per_year   : float64 [K + 1]  owned nodes, spares, fixed items, staff, link
-    aws_usd_per_year       : float64 [K + 1]  left to AWS at the opponent's price
-    cost_usd_per_year      : float64 [K + 1]  the sum
-    `optimum` is the rule's answer and `least` the lowest point of the cost curve, both in working nodes.
+    nodes      : int64 [K + 1]    nodes to own for k working ones, spares included
+    capacity   : float64 [K + 1]  room of the first k nodes, unit of the demand
+    busy_share : float64 [K]      share of hours in which node k works at all
+    breakeven  : float64 [K]      share of hours in which it must work to be worth owning
+    `optimum` is the rule's answer in working nodes.
     """
 
     slots: tuple[Slot, ...]
@@ -49,6 +46,33 @@ class Screening:
     capacity: NDArray[np.float64]
     busy_share: NDArray[np.float64]
     breakeven: NDArray[np.float64]
+    optimum: int
+
+    @property
+    def breakeven_busy_share(self) -> float:
+        """Busy share above which the first node pays; infinite without any private node."""
+        return float(self.breakeven[0]) if self.breakeven.size else math.inf
+
+    def by_zone(self, working: int) -> dict[str, int]:
+        """Nodes to own by zone for the first `working` slots, spares included."""
+        used = Counter(slot.zone for slot in self.slots[:working])
+        return {zone: count + self.spare[zone] for zone, count in used.items()}
+
+    def working(self, nodes: int) -> int:
+        """Working nodes behind `nodes` owned: the most that they and their spares allow."""
+        return int(np.searchsorted(self.nodes, nodes, side="right")) - 1
+
+
+@dataclass(frozen=True)
+class Screening(Rule):
+    """The rule, and what every capacity 0..K costs.
+
+    aws_worker_hours       : int64 [K + 1]    whole workers left to AWS, hours of the horizon
+    private_usd_per_year   : float64 [K + 1]  owned nodes, spares, fixed items, staff, link
+    aws_usd_per_year       : float64 [K + 1]  left to AWS at the opponent's price
+    cost_usd_per_year      : float64 [K + 1]  the sum
+    """
+
     aws_worker_hours: NDArray[np.int64]
     private_usd_per_year: NDArray[np.float64]
     aws_usd_per_year: NDArray[np.float64]
@@ -56,7 +80,6 @@ class Screening:
     node_usd_per_year: float
     premium_on_demand: float
     premium_best: float
-    optimum: int
 
     @property
     def least(self) -> int:
@@ -69,16 +92,6 @@ class Screening:
         within = np.flatnonzero(self.cost_usd_per_year <= self.cost_usd_per_year[self.least] * 1.01)
         return int(self.nodes[min(within[0], self.optimum)]), int(self.nodes[max(within[-1], self.optimum)])
 
-    @property
-    def breakeven_busy_share(self) -> float:
-        """Busy share above which the first node pays; infinite without any private node."""
-        return float(self.breakeven[0]) if self.breakeven.size else math.inf
-
-    def by_zone(self, working: int) -> dict[str, int]:
-        """Nodes to own by zone for the first `working` slots, spares included."""
-        used = Counter(slot.zone for slot in self.slots[:working])
-        return {zone: count + self.spare[zone] for zone, count in used.items()}
-
     def curve(self, horizon_hours: int) -> CostCurve:
         """The curve alone, a year's worker-hours, for charts and the workbook; node k's busy share stands beside k, 1 beside none."""
         year = HOURS_PER_YEAR / max(horizon_hours, 1)
@@ -86,10 +99,6 @@ class Screening:
         return CostCurve(
             self.nodes, busy, self.aws_worker_hours.astype(np.float64) * year, self.private_usd_per_year, self.aws_usd_per_year
         )
-
-    def working(self, nodes: int) -> int:
-        """Working nodes behind `nodes` owned: the most that they and their spares allow."""
-        return int(np.searchsorted(self.nodes, nodes, side="right")) - 1
 
 
 def merit_order(case: Case, most: int, usd_per_node_year: float | None = None) -> tuple[Slot, ...]:
@@ -129,34 +138,46 @@ def private_demand(case: Case) -> NDArray[np.float64]:
     return case.demand * case.scenario.demand.build_share if pinned else case.demand
 
 
-def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
-    """Cost, busy share and optimum over all capacities; `usd_per_node_year` screens by another cost of a node than the marginal.
+def find_rule(case: Case, usd_per_node_year: float | None = None) -> Rule:
+    """Own node k while the share of hours in which it works exceeds its cost / (AWS cost of its room, all year).
 
-    The rule: own node k while the share of hours in which it works exceeds cost / (AWS cost of its room, all year).
+    `usd_per_node_year` replaces every zone's marginal cost of a node.
     """
     check_limits(case)
-    planner, price = case.scenario.planner, opponent_usd_per_h(case)
-    smallest = min(case.room(zone) for zone in case.zones)
+    price, smallest = opponent_usd_per_h(case), min(case.room(zone) for zone in case.zones)
     slots = merit_order(case, math.ceil(float(case.demand.max(initial=0.0)) / smallest - _DUST) + 3, usd_per_node_year)
     busy = _busy_shares(private_demand(case), slots)
     breakeven = np.array([_breakeven(slot.usd_per_year, _rent(case, slot, price)) for slot in slots])
-    capacity = np.concatenate(([0.0], np.cumsum([slot.room for slot in slots])))
-    left = aws_worker_hours(
-        case.demand, capacity, case.worker_room, dispatch=planner.dispatch, pinned_share=case.scenario.demand.build_share
-    )
     spare = {zone.part.name: zone.part.spare_nodes for zone in case.zones}
-    nodes = _nodes(slots, spare)
-    owned = nodes.astype(np.float64) * usd_per_node_year if usd_per_node_year is not None else _owned(case, slots, spare)
-    aws = left.astype(np.float64) * (price * HOURS_PER_YEAR / max(case.demand.size, 1))
     standing = sum(max(zone.part.existing_nodes - zone.part.spare_nodes, 0) for zone in case.zones)
-    typical = slots[-1] if slots else Slot("", smallest, math.inf)
-    return Screening(
+    return Rule(
         slots=slots,
         spare=spare,
-        nodes=nodes,
-        capacity=capacity,
+        nodes=_nodes(slots, spare),
+        capacity=np.concatenate(([0.0], np.cumsum([slot.room for slot in slots]))),
         busy_share=busy,
         breakeven=breakeven,
+        optimum=max(_stop(busy, breakeven), min(standing, len(slots))),
+    )
+
+
+def pays(case: Case, rule: Rule, working: int) -> bool:
+    """Whether owning `working` nodes with all that belongs to them costs less a year than AWS alone."""
+    ends = np.array([0.0, rule.capacity[working]])
+    alone, beside = _aws_usd(case, _workers_beside(case, ends))
+    return bool(_owned_usd(case, rule.by_zone(working)) + beside < alone)
+
+
+def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
+    """The rule, and cost over all capacities; `usd_per_node_year` screens by another cost of a node than the marginal."""
+    rule = find_rule(case, usd_per_node_year)
+    left = _workers_beside(case, rule.capacity)
+    owned = rule.nodes.astype(np.float64) * usd_per_node_year if usd_per_node_year is not None else _owned(case, rule)
+    aws = _aws_usd(case, left)
+    smallest = min(case.room(zone) for zone in case.zones)
+    typical = rule.slots[-1] if rule.slots else Slot("", smallest, math.inf)
+    return Screening(
+        **vars(rule),
         aws_worker_hours=left,
         private_usd_per_year=owned,
         aws_usd_per_year=aws,
@@ -164,8 +185,20 @@ def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
         node_usd_per_year=typical.usd_per_year,
         premium_on_demand=_premium(case, typical, case.prices.aws.on_demand_usd_per_h),
         premium_best=_premium(case, typical, case.prices.aws.best_usd_per_h),
-        optimum=max(_rule(busy, breakeven), min(standing, len(slots))),
     )
+
+
+def _workers_beside(case: Case, capacity: NDArray[np.float64]) -> NDArray[np.int64]:
+    """AWS worker-hours of the horizon beside every capacity."""
+    scenario = case.scenario
+    return aws_worker_hours(
+        case.demand, capacity, case.worker_room, dispatch=scenario.planner.dispatch, pinned_share=scenario.demand.build_share
+    )
+
+
+def _aws_usd(case: Case, worker_hours: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Yearly cost of worker-hours of the horizon at the opponent's price."""
+    return worker_hours.astype(np.float64) * (opponent_usd_per_h(case) * HOURS_PER_YEAR / max(case.demand.size, 1))
 
 
 def _rent(case: Case, slot: Slot, worker_usd_per_h: float) -> float:
@@ -194,7 +227,7 @@ def _busy_shares(demand: NDArray[np.float64], slots: tuple[Slot, ...]) -> NDArra
     return np.array([float(np.mean(demand > floor * (1.0 + _DUST))) for floor in below])
 
 
-def _rule(busy: NDArray[np.float64], breakeven: NDArray[np.float64]) -> int:
+def _stop(busy: NDArray[np.float64], breakeven: NDArray[np.float64]) -> int:
     """Working nodes until the first whose busy share does not exceed its break-even; a tie is not built."""
     stop = np.flatnonzero(busy <= breakeven + 1e-12)
     return int(stop[0]) if stop.size else int(busy.size)
@@ -209,12 +242,18 @@ def _nodes(slots: tuple[Slot, ...], spare: dict[str, int]) -> NDArray[np.int64]:
     return np.array(counts)
 
 
-def _owned(case: Case, slots: tuple[Slot, ...], spare: dict[str, int]) -> NDArray[np.float64]:
+def _owned(case: Case, rule: Rule) -> NDArray[np.float64]:
     """Yearly cost of the private side at every capacity: whole purchase lists, so racks and zones step as they do in life."""
     used: Counter[str] = Counter()
     costs = [0.0]
-    for slot in slots:
+    for slot in rule.slots:
         used[slot.zone] += 1
-        owned = {zone: count + spare[zone] for zone, count in used.items()}
-        costs.append(case.private_statement("", owned, case.scenario.planner.staff_fte).usd_per_year + case.prices.link.ports_usd_per_year)
+        costs.append(_owned_usd(case, {zone: count + rule.spare[zone] for zone, count in used.items()}))
     return np.array(costs)
+
+
+def _owned_usd(case: Case, nodes: Mapping[str, int]) -> float:
+    """Yearly cost of nodes by zone, staff and link included; nothing for none."""
+    if not any(nodes.values()):
+        return 0.0
+    return case.private_statement("", nodes, case.scenario.planner.staff_fte).usd_per_year + case.prices.link.ports_usd_per_year
