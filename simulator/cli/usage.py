@@ -272,11 +272,12 @@ def _show_gpus(gpus: tuple[GpuUse, ...]) -> None:
 
     if not gpus:
         return
-    table = Table("GPU", "node", "model", "hours", "busy %", "kWh", "free MiB", "throttled %", "fan %")
+    table = Table("hours", "busy %", "kWh", "free MiB", "throttled %", "fan %", "GPU")
     for one in gpus:
         cells = (_percent(one.utilisation_share), one.energy_kwh, one.headroom_mib, _percent(one.throttled_share), one.fan_percent)
         numbers = ["?" if isinstance(cell, Unknown) else f"{cell:,.1f}" for cell in cells]
-        table.add_row(one.gpu, one.node, one.model, str(one.hours), *numbers)
+        table.add_row(str(one.hours), *numbers, f"{one.gpu} ({one.model}, {one.node})")
+    table.columns[-1].overflow = "fold"
     Console(soft_wrap=True).print(table)
 
 
