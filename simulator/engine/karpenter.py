@@ -51,6 +51,7 @@ class Pool:
     consolidate_after_ms: int | None = 0
     budget_share: float = 0.1
     budget_nodes: int | None = None
+    expire_after_ms: int | None = None
 
     def budget(self, nodes: int) -> int:
         """Nodes that may be disrupted at once; a percentage is rounded up."""

@@ -130,11 +130,16 @@ def _pool(
         return Pool(
             str(body["name"]), int(body.get("weight", 0)), usable, price * (spot if kind == "spot" else 1.0), (kind,) * len(catalog.names),
             limits, Node(str(body["name"]), {}, labels, taints), taints, disruption.get("consolidationPolicy") == "WhenEmpty",
-            None if after == "Never" else round(duration_s(after) * MS_PER_S), share, most,
+            _ms(after), share, most, _ms(str(spec.get("expireAfter", "720h"))),
         )  # fmt: skip
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         problems.append(Problem(place, repr(error), "write a NodePool spec with a name"))
         return None
+
+
+def _ms(duration: str) -> int | None:
+    """Milliseconds of a duration, None for Never."""
+    return None if duration == "Never" else round(duration_s(duration) * MS_PER_S)
 
 
 def _accepts(requirement: Requirement, name: str) -> bool:

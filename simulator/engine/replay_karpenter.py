@@ -176,7 +176,17 @@ class Karpenter:
         self.nodes[row] = Launched(pool, kind, float(pool.price[kind]), world.now, world.now + NOMINATED_MS)
         self.log.ups.append((world.now, group, before, before + 1))
         world.env.process(self._boot(row, boot_ms))
+        if pool.expire_after_ms is not None:
+            world.env.process(self._expire(row, pool.expire_after_ms))
         return row
+
+    def _expire(self, row: int, after_ms: int) -> Story:
+        """A node that is old enough goes, whatever runs on it; its pods ask again."""
+        yield self.world.env.timeout(after_ms)
+        if self.world.rows.present[row] and not self.nodes[row].leaving:
+            self.nodes[row].leaving = True
+            self.world.cordon(row)
+            yield from self._terminate(row)
 
     def _boot(self, row: int, boot_ms: int) -> Story:
         yield self.world.env.timeout(boot_ms)

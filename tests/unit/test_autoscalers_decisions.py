@@ -262,6 +262,39 @@ def test_a_group_whose_nodes_do_not_come_backs_off_and_the_next_takes_over() -> 
     assert run.rows[-1][-2:] == (6, 0)
 
 
+POOL: dict[str, Any] = {
+    "instance_types": {
+        "m5.xlarge": {"cpu": 4, "memory_gib": 16, "usd_per_h": 0.2},
+        "m5.2xlarge": {"cpu": 8, "memory_gib": 32, "usd_per_h": 0.4},
+    },
+    "pools": [{"name": "burst", "template": {"spec": {"expireAfter": "40s"}}, "disruption": {"consolidationPolicy": "WhenEmpty"}}],
+    "shapes": {"web": {"cpu": "3", "memory": "2Gi"}},
+    "replicas_by_second": {"web": [2] * 70},
+}
+
+
+def test_an_expired_node_is_replaced() -> None:
+    run = replay(POOL)
+    assert [up["plan"][0][0] for up in run.scale_ups] == ["burst/m5.2xlarge/spot"] * 2  # no requirement: spot is cheapest
+    assert len(run.scale_downs) == 1
+    assert 45.0 < run.scale_downs[0]["second"] < 50.0  # up at about 2 s, 40 s later gone within 5 s
+    assert run.rows[-1][-2:] == (2, 0)
+
+
+def test_fields_of_a_pool_that_are_not_modelled_are_named() -> None:
+    template = {
+        "spec": {"startupTaints": [], "requirements": [{"key": "karpenter.k8s.aws/instance-hypervisor", "operator": "In", "values": ["x"]}]}
+    }
+    budgets = [{"nodes": "0", "schedule": "0 9 * * *", "duration": "8h"}]
+    run = replay({**POOL, "pools": [{"name": "p", "template": template, "disruption": {"budgets": budgets}}]})
+    assert [warning.split(": ", 1)[1] for warning in run.warnings] == [
+        "pools[0].template.spec.startupTaints is not modelled",
+        "pools[0]: requirement karpenter.k8s.aws/instance-hypervisor is not modelled",
+        "pools[0].disruption.budgets.schedule is not modelled",
+        "pools[0].disruption.budgets.duration is not modelled",
+    ]
+
+
 def test_agreement_of_a_run_with_itself_is_zero() -> None:
     samples = replay(BASE).document()["samples"]
     found = agreement([samples, samples], [samples])
