@@ -74,7 +74,7 @@ def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 def agreement(real: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]) -> Agreement:
     """Compare `samples` of real runs with `samples` of ours, on the real runs' half seconds."""
-    groups = groups_of(ours[0])
+    groups = tuple(dict.fromkeys(group for samples in (*ours, *real) for group in groups_of(samples)))
     end = min(float(samples["rows"][-1][0]) for samples in (*real, *ours))
     times = np.arange(0.0, end + 0.25, 0.5)
     theirs = [series(samples, groups, times) for samples in real]
