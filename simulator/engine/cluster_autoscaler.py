@@ -148,7 +148,7 @@ def grow(
     standing = {group.name: (sizes or {}).get(group.name, 0) for group in groups}
     plans: list[Plan] = []
     if any(constrained(pod) for pod in kinds.pods):
-        from simulator.engine.cluster_autoscaler_constrained import grow_constrained
+        from simulator.engine.cluster_autoscaler_constrained import grow_constrained  # it builds on the types of this module
 
         plans, left = grow_constrained(kinds, queue, groups, nodes, bound, settings, standing, chance)
         return Growth(tuple(plans), standing, _names(pending, kinds, left))

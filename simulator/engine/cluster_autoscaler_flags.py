@@ -33,7 +33,6 @@ class ScaleDownSettings:
     unneeded_s: float = 600.0
     delay_after_add_s: float = 600.0
     delay_after_delete_s: float = 0.0
-    delay_after_failure_s: float = 180.0
     recheck_s: float = 300.0
     delete_delay_s: float = 0.0
     provision_s: float = 900.0
@@ -41,7 +40,6 @@ class ScaleDownSettings:
     backoff_max_s: float = 1800.0
     backoff_reset_s: float = 10800.0
     utilisation_threshold: float = 0.5
-    graceful_s: float = 600.0
     drains: int = 1
     deletions: int = 10
     client_qps: float = 5.0
@@ -66,7 +64,6 @@ _SECONDS = {
     "scale-down-unneeded-time": "unneeded_s",
     "scale-down-delay-after-add": "delay_after_add_s",
     "scale-down-delay-after-delete": "delay_after_delete_s",
-    "scale-down-delay-after-failure": "delay_after_failure_s",
     "unremovable-node-recheck-timeout": "recheck_s",
     "node-delete-delay-after-taint": "delete_delay_s",
     "max-node-provision-time": "provision_s",
@@ -76,7 +73,6 @@ _SECONDS = {
 }
 _NUMBERS = {
     "scale-down-utilization-threshold": ("utilisation_threshold", float),
-    "max-graceful-termination-sec": ("graceful_s", float),
     "max-drain-parallelism": ("drains", int),
     "max-scale-down-parallelism": ("deletions", int),
     "kube-client-qps": ("client_qps", float),
@@ -92,6 +88,8 @@ _WITHOUT_EFFECT = {
     "estimator": "binpacking",
 }
 """Flags that change nothing here as long as they have this value."""
+_NO_CASE = ("max-graceful-termination-sec", "scale-down-delay-after-failure")
+"""Flags for what never happens here: pods end at once and no deletion fails."""
 _NOT_RE2 = re.compile(r"\(\?(?:[=!#>]|<[=!]|P=)|\\[1-9]")
 
 
@@ -151,7 +149,7 @@ def _apply(
     except ValueError as error:
         problems.append(Problem(place, repr(value), f"write it as the real flag wants it ({error})"))
     else:
-        if _WITHOUT_EFFECT.get(name) != value:
+        if name not in _NO_CASE and _WITHOUT_EFFECT.get(name) != value:
             warnings.append(f"{place} = {value} is not modelled")
     return up, down
 
