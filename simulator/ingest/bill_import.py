@@ -11,11 +11,12 @@ import duckdb
 
 from models.bill import BillPeriod
 from models.errors import BillingFormatError, Problem
+from simulator.ingest.bill_derive import derive_lines, named
 from simulator.ingest.bill_lines import BILL_KEYS, KEY_TYPES, SUM_TYPES
 from simulator.ingest.currency import Rates
 from simulator.ingest.deliveries import Delivery
 from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
-from simulator.ingest.reconcile import PeriodHeader, faults_of, kind_sql, reconcile
+from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
 from simulator.ingest.tabular import Table, damaged, open_table, text_literal, without_nulls
 
@@ -55,7 +56,7 @@ def stage(
         _read_groups(connection, table, grouping)
         _refuse_bad_rows(connection, delivery, table, form, grouping, scratch)
         headers = _headers(connection, delivery, name, form, grouping, rates, currency)
-        _derive(connection, form, headers, rates)
+        derive_lines(connection, form, headers, rates)
     except duckdb.OutOfMemoryException:
         raise BillingFormatError(
             Problem(delivery.place, "a bill too large for the free memory and disk", "free some, or give its months one by one")
@@ -125,13 +126,13 @@ def recognise(table: Table, place: str) -> str:
 def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
     """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
     fixed = {name: sql for name, sql in grouping.rows.items() if '"' not in sql}  # columns are quoted, so these name none
-    constant = {name: sql for name, sql in (grouping.keys | grouping.sums).items() if _names(sql, grouping.rows) <= set(fixed)}
-    rows = _named({name: sql for name, sql in grouping.rows.items() if name not in fixed} or {"nothing": "0"})
+    constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, grouping.rows) <= set(fixed)}
+    rows = named({name: sql for name, sql in grouping.rows.items() if name not in fixed} or {"nothing": "0"})
     bad = " OR ".join(check.sql for check in grouping.checks if '"' in check.sql)
-    groups = [*_named({name: sql for name, sql in grouping.keys.items() if name not in constant}), "count(*) AS rows"]
-    groups += _named({name: sql for name, sql in grouping.sums.items() if name not in constant})
+    groups = [*named({name: sql for name, sql in grouping.keys.items() if name not in constant}), "count(*) AS rows"]
+    groups += named({name: sql for name, sql in grouping.sums.items() if name not in constant})
     once = ", ".join(f"{sql} AS {name}" for name, sql in fixed.items()) or "0 AS nothing"
-    outer = _named({name: _of_rows(sql) for name, sql in constant.items()})
+    outer = named({name: _of_rows(sql) for name, sql in constant.items()})
     inner = f"SELECT {', '.join(rows)}, ({bad}) AS is_bad FROM {table.relation}"
     grouped = f"SELECT {', '.join(groups)}, count_if(is_bad) AS bad FROM (SELECT *, {once} FROM ({inner})) GROUP BY ALL"
     spelt = (
@@ -154,10 +155,6 @@ def _of_rows(sql: str) -> str:
     if match is None:
         return f"({sql})"
     return f"({match[2]}) * rows" if match[1] == "sum" else f"CASE WHEN {match[2]} THEN rows ELSE 0 END"
-
-
-def _named(expressions: Mapping[str, str]) -> list[str]:
-    return [sql if sql == name else f"{sql} AS {name}" for name, sql in expressions.items()]
 
 
 def _refuse_bad_rows(
@@ -201,23 +198,23 @@ def _name_rows(
     Rows that fail a check, or that satisfy `where`, SQL over the rows of the grouping.
     """
     connection.execute("SET preserve_insertion_order=true").fetchall()
-    named: list[str] = []
+    told: list[str] = []
     try:
         for file in delivery.files:
             table = open_table(connection, [file], scratch)
             grouping = form.group(connection, table, Options())
-            rows = ", ".join(_named(grouping.rows))
+            rows = ", ".join(named(grouping.rows))
             bad = f", {grouping.checks[check].sql} AS bad" if check is not None else ""
             query = f"""SELECT file_row, row_name FROM (SELECT file_row, {rows}{bad} FROM
                 (SELECT *, row_number() OVER () AS file_row FROM {table.relation}))
                 WHERE {where or "bad"} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
             prefix = "" if len(delivery.files) == 1 else f"{file.name} "
-            named += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
+            told += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
     finally:
         connection.execute("SET preserve_insertion_order=false").fetchall()
-    if not named:
+    if not told:
         return ""
-    return ": " + ", ".join(named[:_NAMED_ROWS]) + (" and more" if len(named) > _NAMED_ROWS else "")
+    return ": " + ", ".join(told[:_NAMED_ROWS]) + (" and more" if len(told) > _NAMED_ROWS else "")
 
 
 def _headers(
@@ -285,73 +282,3 @@ def _texts(connection: duckdb.DuckDBPyConnection, query: str | None) -> dict[str
     for period, text in connection.execute(query).fetchall() if query else ():
         result[period] = (*result.get(period, ()), text)
     return result
-
-
-def _derive(connection: duckdb.DuckDBPyConnection, form: BillFormat, headers: Sequence[PeriodHeader], rates: Rates | None) -> None:
-    derived = form.derive()
-    period = "strftime(period_start, '%Y-%m')"
-    target = _by_period(headers, period, "currency")
-    keys = [f"CAST({derived[name]} AS {kind}) AS {name}" for name, kind in KEY_TYPES.items()]
-    sums = ["rows"]
-    for name, kind in SUM_TYPES.items():
-        if name != "rows":
-            money = kind.startswith("DECIMAL") and name not in ("quantity", "billed")
-            value = _converted(f"CAST({derived[name]} AS {kind})", headers, rates, period) if money else derived[name]
-            sums.append(f"CAST({value} AS {kind}) AS {name}")
-    bill = [f"{_by_period(headers, period, 'bill')} AS bill, {period} AS period, {target} AS currency"]
-    facts = f"(SELECT *, {', '.join(_named(form.facts()))} FROM raw_group)"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE bill_stage AS SELECT {', '.join([*bill, *keys, *sums])} FROM {facts}").fetchall()
-    connection.execute("DROP TABLE raw_group").fetchall()
-    _unused_from_fees(connection)
-
-
-def _by_period(headers: Sequence[PeriodHeader], period: str, field: str) -> str:
-    cases = " ".join(f"WHEN {text_literal(header.period)} THEN {text_literal(getattr(header, field))}" for header in headers)
-    return f"CASE {period} {cases} END"
-
-
-def _converted(amount: str, headers: Sequence[PeriodHeader], rates: Rates | None, period: str) -> str:
-    """SQL of an amount in the period's currency."""
-    cases = [
-        f"WHEN currency = {text_literal(source)} AND {period} = {text_literal(header.period)} THEN {amount} {factor}"
-        for header in headers
-        for source, factor in (rates.factors(header.currency, header.period) if rates else {}).items()
-    ]
-    return f"CASE {' '.join(dict.fromkeys(cases))} ELSE {amount} END" if cases else amount
-
-
-def _unused_from_fees(connection: duckdb.DuckDBPyConnection) -> None:
-    """Fill the unused part of fee rows whose commitment values are blank: fee - used, hour by hour, exact in total.
-
-    Used cost of hours without a fee row is taken off the plan's largest fee row.
-    """
-    if not connection.execute("SELECT count(*) FROM bill_stage WHERE unused IS NULL").fetchall()[0][0]:
-        return
-    plan = f"bill, period, commitment, {kind_sql()}"
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE plan_hour AS
-        SELECT bill, period, commitment, {kind_sql()} AS kind, charge_start, sum(used) AS used,
-            sum(fee) FILTER (unused IS NOT NULL) AS told_fee, sum(unused) AS told_unused
-        FROM bill_stage WHERE used <> 0 OR fee <> 0 GROUP BY ALL""").fetchall()
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE fee_row AS
-        SELECT rowid AS id, bill, period, commitment, {kind_sql()} AS kind, charge_start, fee,
-            row_number() OVER (PARTITION BY {plan}, charge_start ORDER BY fee DESC, usage_type, account, service, rowid) AS hour_rank,
-            row_number() OVER (PARTITION BY {plan} ORDER BY fee DESC, charge_start, usage_type, account, service, rowid) AS plan_rank
-        FROM bill_stage WHERE unused IS NULL""").fetchall()
-    connection.execute("""
-        UPDATE bill_stage SET unused = told.unused FROM (
-            SELECT f.id, f.fee
-                - CASE WHEN f.hour_rank = 1 THEN coalesce(h.used - coalesce(h.told_fee - h.told_unused, 0), 0) ELSE 0 END
-                - CASE WHEN f.plan_rank = 1 THEN coalesce(rest.used, 0) ELSE 0 END AS unused
-            FROM fee_row f
-            LEFT JOIN plan_hour h USING (bill, period, commitment, kind, charge_start)
-            LEFT JOIN (SELECT bill, period, commitment, kind, sum(used - coalesce(told_fee - told_unused, 0)) AS used FROM plan_hour p
-                WHERE NOT EXISTS (SELECT 1 FROM fee_row x WHERE (x.bill, x.period, x.commitment, x.kind, x.charge_start)
-                    = (p.bill, p.period, p.commitment, p.kind, p.charge_start)) GROUP BY ALL) rest
-                USING (bill, period, commitment, kind)) told
-        WHERE bill_stage.rowid = told.id""").fetchall()
-    connection.execute(
-        """UPDATE bill_stage SET amortised = unused, net_amortised = unused + net_unblended - unblended WHERE amortised IS NULL"""
-    ).fetchall()
-    connection.execute("DROP TABLE plan_hour; DROP TABLE fee_row").fetchall()

@@ -236,8 +236,8 @@ def _addressable(sums: dict[str, Any], form: DiscountForm) -> Decimal:
     if form == "net":
         net: Decimal = sums["movable_net"]
         return net
-    discount = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
-    gross_cash = sums["movable_cash"] - sums["movable_discount"]
+    discount: Decimal = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
+    gross_cash: Decimal = sums["movable_cash"] - sums["movable_discount"]
     gross: Decimal = sums["movable_amortised"] - sums["movable_discount"]
     return gross * (1 + discount / gross_cash) if discount and gross_cash else gross + discount
 
