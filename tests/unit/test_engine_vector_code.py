@@ -1,0 +1,29 @@
+"""The scan compiles to vector code, and the compiled cache follows its sources."""
+
+from __future__ import annotations
+
+import platform
+import re
+
+import numpy as np
+import pytest
+from numba import njit
+
+from simulator.engine import jit_kernels, placement_kernels
+from simulator.engine.placement_kernels import scan
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="vector registers are named for x86-64")
+def test_the_scan_divides_whole_vectors_of_nodes() -> None:
+    """A lost vectorisation (a signed index, a branch, a 64-bit step) makes the scan several times slower and shows here."""
+    fresh = njit(error_model="numpy", fastmath=placement_kernels._SAFE, _nrt=False)(scan.py_func)
+    one, i4, f8, i8 = np.zeros(1), np.zeros(1, np.int32), np.ones(1), np.zeros(1, np.int64)
+    fresh(np.uint64(0), np.int32(0), np.zeros(5, np.int32), i4, i4, i4, i4[:0], i4, f8, one + 1, i8, i8, i4, i4, i4, i4, i4)
+    assembly = fresh.inspect_asm(fresh.signatures[0])
+    assert re.search(r"vdivpd\s+.*[yz]mm", assembly)
+
+
+def test_the_cache_stamp_covers_every_kernel_file() -> None:
+    file = getattr(scan._cache, "_cache_file")  # noqa: B009 - numba's own, private name
+    assert file._source_stamp[1] == jit_kernels._STAMP
+    assert re.fullmatch(r"[0-9a-f]{64}", jit_kernels._STAMP)
