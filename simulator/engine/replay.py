@@ -24,7 +24,8 @@ from simulator.engine.objects import Pod
 from simulator.engine.polling import Story
 from simulator.engine.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.replay_karpenter import Karpenter
-from simulator.engine.replay_world import Latencies, World
+from simulator.engine.replay_rows import Latencies
+from simulator.engine.replay_world import World
 from simulator.streams import Streams
 
 SAMPLE_MS = MS_PER_S // 2

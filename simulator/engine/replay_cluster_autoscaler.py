@@ -22,7 +22,8 @@ from simulator.engine.cluster_autoscaler_flags import GroupsFile
 from simulator.engine.cluster_autoscaler_scale_down import Budget, View, due, judge, still_unneeded, utilisation
 from simulator.engine.objects import HOSTNAME, Node
 from simulator.engine.polling import Late, Polling, Story
-from simulator.engine.replay_world import RunningPod, World, unschedulable
+from simulator.engine.replay_rows import RunningPod
+from simulator.engine.replay_world import World, unschedulable
 from simulator.streams import Streams
 
 NEW_POD_MS = 2 * MS_PER_S
