@@ -103,6 +103,7 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
         "commitment": table.text("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
         "plan_refund": f"({table.text('lineItem/LineItemDescription')} LIKE 'Refund for one-time fee for Savings Plan%')",
         "parent": parent,
+        "reserved_known": "true" if table.first("reservation/EffectiveCost", "reservation/AmortizedUpfrontCostForUsage") else "false",
         "hourly": _hourly(table.text("lineItem/LineItemType"), table.text("lineItem/UsageType")),
         "user_tag": tag,
         "bare": bare,
@@ -134,9 +135,10 @@ _KEYS = {
     **{name: name for name in ("instance_type", "region", "marketplace", "provisional", "commitment")},
     "charge_start": "CASE WHEN hourly THEN began ELSE period_start END",
     "charge_end": "CASE WHEN hourly THEN ended END",
-    "blank": """CASE line_type WHEN 'SavingsPlanRecurringFee' THEN sp_total IS NULL OR sp_used IS NULL
-        WHEN 'RIFee' THEN ri_unused_upfront IS NULL AND ri_unused_recurring IS NULL ELSE false END""",
-    "upfront_refund": "(line_type = 'Refund' AND plan_refund)",
+    "plan_blank": "(sp_total IS NULL OR sp_used IS NULL)",
+    "fee_blank": "(ri_unused_upfront IS NULL AND ri_unused_recurring IS NULL)",
+    "plan_refund": "plan_refund",
+    "reserved_known": "reserved_known",
     "split": f"(parent <> '' OR {_one_of('operation', ('EKSPod-EC2', 'ECSTask-EC2'))})",
 }
 
@@ -159,22 +161,14 @@ def _sums(table: Table) -> dict[str, str]:
     return {
         **sums,
         "list_cost": "sum(listed)",
-        "unpriced_rows": f"count_if(listed IS NULL AND {_one_of('line_type', USAGE_TYPES)})",
+        "unpriced": "count_if(listed IS NULL)",
         "mapped_discount": "sum(mapped)",
         "net_rows": "count_if(has_net)",
         "untagged_rows": "count_if(user_tag = '')",
         "bare_rows": "count_if(bare)",
-        "unamortised_rows": f"count_if({_unamortised(table)})",
+        "uncovered": "count_if(sp_effective IS NULL)",
+        "unspread": "count_if(sp_total IS NULL AND sp_upfront IS NULL)",
     }
-
-
-def _unamortised(table: Table) -> str:
-    """Rows whose effective cost neither their own columns nor the fees of the period can tell."""
-    lacking = """(line_type = 'SavingsPlanCoveredUsage' AND sp_effective IS NULL) OR (line_type = 'SavingsPlanRecurringFee'
-        AND sp_total IS NULL AND sp_upfront IS NULL AND contains(usage_type, 'Upfront') AND NOT contains(usage_type, 'NoUpfront'))"""
-    if table.first("reservation/EffectiveCost", "reservation/AmortizedUpfrontCostForUsage"):
-        return lacking
-    return f"{lacking} OR {_one_of('line_type', ('DiscountedUsage', 'RIFee'))}"
 
 
 def _duplicate_key(table: Table, parent: str) -> str | None:
@@ -207,7 +201,7 @@ def _checks(table: Table) -> tuple[Check, ...]:
 
 def facts() -> Mapping[str, str]:
     """What the columns of `derive` are told from, over the groups."""
-    return {"kind": _CATEGORY, "is_worker": _WORKER, "upfront": _UPFRONT}
+    return {"kind": _CATEGORY, "is_worker": _WORKER, "upfront": _UPFRONT, "blank": _BLANK}
 
 
 def derive() -> Mapping[str, str]:
@@ -265,9 +259,13 @@ _PARSED_TYPE = "coalesce(nullif(regexp_extract(usage_type, ':(.+)$', 1), ''), 'm
 _PURCHASE = """(CASE WHEN NOT is_worker THEN '' WHEN contains(usage_type, 'SpotUsage') THEN 'spot'
     WHEN line_type = 'DiscountedUsage' THEN 'reserved' WHEN line_type = 'SavingsPlanCoveredUsage' THEN 'savings_plan'
     ELSE 'on_demand' END)"""
-_UPFRONT = f"(line_type = 'SavingsPlanUpfrontFee' OR {_RESERVED} OR upfront_refund)"
+_UPFRONT = f"(line_type = 'SavingsPlanUpfrontFee' OR {_RESERVED} OR (line_type = 'Refund' AND plan_refund))"
 
 
+_BLANK = "CASE line_type WHEN 'SavingsPlanRecurringFee' THEN plan_blank WHEN 'RIFee' THEN fee_blank ELSE false END"
+_UNAMORTISED = """CASE WHEN split THEN 0 WHEN line_type = 'SavingsPlanCoveredUsage' THEN uncovered
+    WHEN line_type = 'SavingsPlanRecurringFee' AND contains(usage_type, 'Upfront') AND NOT contains(usage_type, 'NoUpfront') THEN unspread
+    WHEN line_type IN ('DiscountedUsage', 'RIFee') AND NOT reserved_known THEN rows ELSE 0 END"""  # what fees cannot tell either
 _NET_UNUSED = """(sp_total - sp_used) * CASE WHEN coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0) = 0 THEN 1
         ELSE (coalesce(net_sp_recurring, 0) + coalesce(net_sp_upfront, 0))::DOUBLE
             / (coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0))::DOUBLE END"""
@@ -312,7 +310,7 @@ _MONEY_OUT = {
     "unused": """CASE WHEN blank THEN NULL WHEN line_type = 'SavingsPlanRecurringFee' THEN sp_total - sp_used
         WHEN line_type = 'RIFee' THEN coalesce(ri_unused_upfront, 0) + coalesce(ri_unused_recurring, 0) ELSE 0 END""",
     "net_rows": "net_rows",
-    "unpriced_rows": "unpriced_rows",
-    "unamortised_rows": "CASE WHEN split THEN 0 ELSE unamortised_rows END",
+    "unpriced_rows": f"CASE WHEN {_one_of('line_type', USAGE_TYPES)} THEN unpriced ELSE 0 END",
+    "unamortised_rows": _UNAMORTISED,
     "fallback_rows": "CASE WHEN blank THEN rows ELSE 0 END",
 }
