@@ -63,6 +63,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "by_users": ("half of the users", "사용자 절반"),
     "by_peak": ("half of the peak", "피크의 절반"),
     "by_worker_hours": ("half of the worker hours", "워커 시간의 절반"),
+    "private_first": ("private first, then burst", "사설 우선, 이후 버스트"),
+    "pinned": ("users pinned to a side", "사용자를 한쪽에 고정"),
     "marginal": ("least cost, marginal", "최소 비용(한계)"),
     "average": ("least cost, average", "최소 비용(평균)"),
     "average_no_staff_best_commitment": ("least cost, average, no staff, best commitment", "최소 비용(평균, 인건비 제외, 약정 할인)"),
