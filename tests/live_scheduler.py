@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from control_plane import ControlPlane, Program, wait_for
 from scheduler_cases import Case, Document
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.default_spreading import default_selectors
-from simulator.engine.objects import Pod
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.plugins import Settings
-from simulator.engine.preemption import preempt
-from simulator.engine.scheduler import Decision, decide, refusal_message
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.default_spreading import default_selectors
+from simulator.engine.kube.objects import Pod
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.plugins import Settings
+from simulator.engine.kube.preemption import preempt
+from simulator.engine.kube.scheduler import Decision, decide, refusal_message
 
 ANSWER_TIMEOUT_S = 30.0
 _SCORE = re.compile(r'"Plugin scored node for pod" pod="([^"]+)" plugin="([^"]+)" node="([^"]+)" score=(-?\d+)')

@@ -21,6 +21,7 @@ def command(port: int, headless: bool) -> None:
 
     sys.argv = [
         "streamlit", "run", str(app_file()), "--server.port", str(port), "--server.address", "127.0.0.1",
-        "--server.headless", str(headless).lower(), "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none", "--client.toolbarMode", "viewer",
+        "--server.headless", str(headless).lower(), "--browser.gatherUsageStats", "false",
+        "--server.fileWatcherType", "none", "--client.toolbarMode", "viewer",
     ]  # fmt: skip
     streamlit.main()

@@ -10,8 +10,8 @@ import click
 from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from simulator.engine.place import Placement
-    from simulator.engine.scheduler_config import Profile
+    from simulator.engine.kube.place import Placement
+    from simulator.engine.kube.scheduler_config import Profile
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -61,8 +61,8 @@ def command(
       burstline place cluster.yaml --pods new-pods.yaml
     """
     from simulator.cli._bar import progress_bar
-    from simulator.engine.objects_reader import Objects, read_files
-    from simulator.engine.place import PlaceOptions, place
+    from simulator.engine.kube.objects_reader import Objects, read_files
+    from simulator.engine.kube.place import PlaceOptions, place
 
     snapshot = read_files([cluster])
     incoming = read_files([pods_file], snapshot) if pods_file else Objects()
@@ -80,7 +80,7 @@ def command(
     growth = _growth(placement, groups_file)
     growth["warnings"] += profile.warnings
     if as_json:
-        from simulator.engine.place_report import placement_document
+        from simulator.engine.kube.place_report import placement_document
 
         document = placement_document(placement, top)
         warnings = [*document.pop("warnings"), *growth.pop("warnings")]
@@ -93,8 +93,8 @@ def _profile(config_file: Path | None, kubernetes: str, strategy: str | None) ->
     """Settings of the configuration file, or the default profile; `strategy` goes before the file."""
     from dataclasses import replace
 
-    from simulator.engine.plugins import Settings
-    from simulator.engine.scheduler_config import Profile, read_profile
+    from simulator.engine.kube.plugins import Settings
+    from simulator.engine.kube.scheduler_config import Profile, read_profile
 
     base = Settings(kubernetes_minor=_minor(kubernetes))
     profile = read_profile(config_file, base) if config_file else Profile(base, None, ())
@@ -113,7 +113,7 @@ def _growth(placement: Placement, groups_file: Path | None) -> dict[str, Any]:
     """What the autoscaler would add for the pods that found no node; empty without groups."""
     if groups_file is None:
         return {"plans": [], "nodes_after": {}, "warnings": []}
-    from simulator.engine.place_growth import growth_document, read_groups_file
+    from simulator.engine.autoscalers.place_growth import growth_document, read_groups_file
 
     return growth_document(placement, read_groups_file(groups_file))
 
@@ -144,7 +144,7 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
 def _summary(placement: Placement) -> Any:
     from rich.table import Table
 
-    from simulator.engine.place_report import pod_document
+    from simulator.engine.kube.place_report import pod_document
 
     table = Table("pod", "node", "total", "as good", "why")
     for answer in placement.pods:
@@ -159,7 +159,7 @@ def _summary(placement: Placement) -> Any:
 def _explain(console: Any, placement: Placement, answer: Any, top: int) -> None:
     from rich.table import Table
 
-    from simulator.engine.place_report import pod_document
+    from simulator.engine.kube.place_report import pod_document
 
     document = pod_document(answer, placement.cluster, top)
     plugins = list(next(iter(document["scores"].values()), {}))

@@ -10,7 +10,7 @@ import click
 from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from simulator.engine.replay import Replay
+    from simulator.engine.autoscalers.replay import Replay
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -34,14 +34,14 @@ def command(file: Path, seed: int, seeds: int, compare: bool, figure: Path | Non
       burstline replay tests/recordings/cluster-autoscaler/private-first.json
       burstline replay curve.yaml --seeds 20 --figure nodes.html
     """
-    from simulator.engine.replay import replay
-    from simulator.engine.replay_file import read_document
+    from simulator.engine.autoscalers.replay import replay
+    from simulator.engine.autoscalers.replay_file import read_document
 
     document = read_document(file)
     runs = [replay(document, seed + at, str(file)) for at in range(seeds)]
     agreements = _agreement(document, runs) if compare else {}
     if figure is not None:
-        from simulator.engine.replay_figure import figure_html
+        from simulator.engine.autoscalers.replay_figure import figure_html
         from simulator.record import write_text
 
         write_text(figure, figure_html(runs, document.get("scenario") or file.stem))
@@ -54,7 +54,7 @@ def command(file: Path, seed: int, seeds: int, compare: bool, figure: Path | Non
 
 def _agreement(document: dict[str, Any], runs: list[Replay]) -> dict[str, Any]:
     """Distance to the recorded runs, empty when the file holds none."""
-    from simulator.engine.replay_agreement import agreement
+    from simulator.engine.autoscalers.replay_agreement import agreement
 
     real = [run["samples"] for run in document.get("runs") or () if "samples" in run]
     if not real:

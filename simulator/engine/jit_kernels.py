@@ -1,4 +1,4 @@
-"""`compiled`: numba's njit with a disk cache that notices an edit in any kernel file of this folder.
+"""`compiled`: numba's njit with a disk cache that notices an edit in any kernel file of the engine.
 
 numba stamps a cached function with its own file only, so a caller in one file would go on running the old body of a
 function in another. Here the stamp covers the bytes of every kernel file, in a checkout and in a wheel alike.
@@ -15,9 +15,9 @@ from numba import njit
 
 
 def _digest() -> str:
-    """SHA-256 over the kernel files of this folder, in name order."""
+    """SHA-256 over the kernel files of the engine, in path order."""
     folder = Path(__file__).resolve().parent
-    files = sorted(path for path in folder.glob("*kernels.py"))
+    files = sorted(folder.rglob("*kernels.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 

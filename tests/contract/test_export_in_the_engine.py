@@ -6,7 +6,7 @@ from typing import Any
 
 from models.units import cpu_m, memory_bytes
 from plans import plan, pool
-from simulator.engine.expanders import Option, priority
+from simulator.engine.autoscalers.expanders import Option, priority
 from simulator.export.bundle import export_bundle
 from simulator.export.check_groups import CAPACITY
 from simulator.export.check_priorities import parse

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.errors import InputError
 from simulator.demand.profile import demand_from_usage
-from simulator.engine.objects_reader import read_files
+from simulator.engine.kube.objects_reader import read_files
 from simulator.ingest.bills import import_bills
 from simulator.ingest.store import open_store
 from simulator.ingest.synthetic import cur2, focus

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from scheduler_cases import Generator
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.default_spreading import default_selectors
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.plugins import ORDER, PLUGINS, Cycle, Settings
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.default_spreading import default_selectors
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.plugins import ORDER, PLUGINS, Cycle, Settings
 
 
 def cycles() -> list[Cycle]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from control_plane import ControlPlane, wait_for
-from simulator.engine.replay import replay
+from simulator.engine.autoscalers.replay import replay
 
 pytestmark = pytest.mark.control_plane
 

@@ -14,9 +14,9 @@ import pytest
 from control_plane import ControlPlane, find_programs, wait_for
 from live_scheduler import Agreement, LiveScheduler, pod_path, pods_path
 from scheduler_cases import Generator
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import place
-from simulator.engine.scheduler_config import parse_profile
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import place
+from simulator.engine.kube.scheduler_config import parse_profile
 
 pytestmark = pytest.mark.control_plane
 

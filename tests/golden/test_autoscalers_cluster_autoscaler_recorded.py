@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from simulator.engine.cluster_autoscaler import Growth, grow
-from simulator.engine.cluster_autoscaler_flags import amounts, read_groups
-from simulator.engine.objects import Pod
-from simulator.engine.replay import Replay, replay
-from simulator.engine.replay_agreement import Agreement, agreement
+from simulator.engine.autoscalers.cluster_autoscaler import Growth, grow
+from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts, read_groups
+from simulator.engine.autoscalers.replay import Replay, replay
+from simulator.engine.autoscalers.replay_agreement import Agreement, agreement
+from simulator.engine.kube.objects import Pod
 
 FOLDER = Path(__file__).resolve().parents[1] / "recordings" / "cluster-autoscaler"
 CASES = {case["case"]: case for case in json.loads((FOLDER / "single-decisions.json").read_text())["cases"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulator.engine.replay import Replay, replay
+from simulator.engine.autoscalers.replay import Replay, replay
 
 FOLDER = Path(__file__).resolve().parents[1] / "recordings" / "karpenter"
 SINGLE = json.loads((FOLDER / "single-decisions.json").read_text())

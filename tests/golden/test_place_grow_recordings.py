@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from kube_objects import pod_document
-from simulator.engine.cluster_autoscaler_flags import read_groups
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import PlaceOptions, place
-from simulator.engine.place_growth import growth_document
+from simulator.engine.autoscalers.cluster_autoscaler_flags import read_groups
+from simulator.engine.autoscalers.place_growth import growth_document
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import PlaceOptions, place
 
 
 def pods_of(shapes: dict[str, Any]) -> list[dict[str, Any]]:

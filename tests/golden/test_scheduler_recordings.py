@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import PlaceOptions, place
-from simulator.engine.place_report import placement_document
-from simulator.engine.plugins import Settings
-from simulator.engine.scheduler import decide
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import PlaceOptions, place
+from simulator.engine.kube.place_report import placement_document
+from simulator.engine.kube.plugins import Settings
+from simulator.engine.kube.scheduler import decide
 
 CLUSTERS = range(1, 7)
 

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.binpacking import estimate, pack
-from simulator.engine.replay import replay
-from simulator.engine.replica_sets import Candidate, victims
+from simulator.engine.autoscalers.binpacking import estimate, pack
+from simulator.engine.autoscalers.replay import replay
+from simulator.engine.autoscalers.replica_sets import Candidate, victims
 
 FLAGS = {
     "scan-interval": "1s",

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.objects import (
+from simulator.engine.autoscalers.replay_kernels import node_scores, spread_scores
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.objects import (
     HOSTNAME,
     ZONE,
     Node,
@@ -21,9 +22,8 @@ from simulator.engine.objects import (
     Selector,
     Taint,
 )
-from simulator.engine.plugins import Settings
-from simulator.engine.replay_kernels import node_scores, spread_scores
-from simulator.engine.scheduler import decide
+from simulator.engine.kube.plugins import Settings
+from simulator.engine.kube.scheduler import decide
 
 GIB = 2**30
 WISH = (PreferredNodeTerm(100, NodeTerm((Requirement("class", "In", ("private",)),))),)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from models.errors import InputError, Problem
 from scheduler_cases import Generator
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import place
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import place
 
 WRONG = [None, "", "text", "1e99", "-3", -1, 0, 3.5, True, [], {}, [None], [[]], {"a": None}, {1: 2}, ["x", 5], {"key": "x"}, 10**30]
 

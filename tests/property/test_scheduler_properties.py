@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler_cases import Generator
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import PlaceOptions, place
-from simulator.engine.scheduler import decide
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import PlaceOptions, place
+from simulator.engine.kube.scheduler import decide
 
 SEEDS = st.integers(0, 2**32 - 1)
 

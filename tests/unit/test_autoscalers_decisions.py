@@ -12,18 +12,18 @@ from click.testing import CliRunner
 
 from models.errors import InputError, UnknownName
 from simulator.cli.replay import command
-from simulator.engine.binpacking import Kinds, estimate
-from simulator.engine.binpacking_pods import estimate_pods
-from simulator.engine.cluster_autoscaler import NodeGroup, ScaleUpSettings, grow
-from simulator.engine.cluster_autoscaler_flags import read_groups
-from simulator.engine.cluster_autoscaler_scale_down import Budget, View, due, judge
-from simulator.engine.expanders import Option, choose, priority
-from simulator.engine.karpenter_consolidation import Candidate, empty_nodes, within_budgets
-from simulator.engine.objects import HOSTNAME, ZONE, HostPort, Node, Pod, Selector, Spread, Taint, Toleration
-from simulator.engine.replay import replay
-from simulator.engine.replay_agreement import agreement
-from simulator.engine.replica_sets import Candidate as Victim
-from simulator.engine.replica_sets import victims
+from simulator.engine.autoscalers.binpacking import Kinds, estimate
+from simulator.engine.autoscalers.binpacking_pods import estimate_pods
+from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings, grow
+from simulator.engine.autoscalers.cluster_autoscaler_flags import read_groups
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Budget, View, due, judge
+from simulator.engine.autoscalers.expanders import Option, choose, priority
+from simulator.engine.autoscalers.karpenter_consolidation import Candidate, empty_nodes, within_budgets
+from simulator.engine.autoscalers.replay import replay
+from simulator.engine.autoscalers.replay_agreement import agreement
+from simulator.engine.autoscalers.replica_sets import Candidate as Victim
+from simulator.engine.autoscalers.replica_sets import victims
+from simulator.engine.kube.objects import HOSTNAME, ZONE, HostPort, Node, Pod, Selector, Spread, Taint, Toleration
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
 GIB = 2**30

@@ -11,8 +11,8 @@ import yaml
 
 from kube_objects import node_document, pod_document
 from models.errors import InputError
-from simulator.engine.objects import HostPort, Requirement, Selector
-from simulator.engine.objects_reader import Objects, read_files, read_objects
+from simulator.engine.kube.objects import HostPort, Requirement, Selector
+from simulator.engine.kube.objects_reader import Objects, read_files, read_objects
 
 
 def one_pod(**spec: Any) -> Any:

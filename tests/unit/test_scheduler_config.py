@@ -8,11 +8,11 @@ import pytest
 
 from kube_objects import node_document, pod_document
 from models.errors import InputError
-from simulator.engine.cluster_state import Cluster
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.plugins import ORDER
-from simulator.engine.scheduler import decide
-from simulator.engine.scheduler_config import Profile, parse_profile
+from simulator.engine.kube.cluster_state import Cluster
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.plugins import ORDER
+from simulator.engine.kube.scheduler import decide
+from simulator.engine.kube.scheduler_config import Profile, parse_profile
 
 
 def profile(*plugin_config: dict[str, Any], plugins: dict[str, Any] | None = None, **fields: Any) -> Profile:

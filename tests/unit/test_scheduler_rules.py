@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kube_objects import node_document, pod_document
-from simulator.engine.objects_reader import read_objects
-from simulator.engine.place import Placement, PlaceOptions, place
-from simulator.engine.place_report import pod_document as answer_document
-from simulator.engine.plugins import Settings
+from simulator.engine.kube.objects_reader import read_objects
+from simulator.engine.kube.place import Placement, PlaceOptions, place
+from simulator.engine.kube.place_report import pod_document as answer_document
+from simulator.engine.kube.plugins import Settings
 
 ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"

@@ -1,0 +1,45 @@
+"""What Cluster Autoscaler would add for the pods that a placement left pending."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import InputError, Problem
+from simulator.engine.autoscalers.cluster_autoscaler import grow
+from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
+from simulator.engine.kube.place import Placement
+
+
+def read_groups_file(path: Path) -> GroupsFile:
+    """A groups file (YAML or JSON) of `burstline place --grow`."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(Problem(str(path), f"an unreadable file ({reason})", "give node groups as YAML or JSON")) from error
+    if not isinstance(document, dict):
+        raise InputError(Problem(str(path), type(document).__name__, "give a mapping with the key groups"))
+    return read_groups(document, str(path))
+
+
+def growth_document(placement: Placement, file: GroupsFile) -> dict[str, Any]:
+    """`plans` [[[group, from, to, max]]] in order, `nodes_after` {group: nodes}, `still_pending` pods and `warnings`.
+
+    Nodes of the cluster belong to the group that their label (`zone_label` of the file) names.
+    """
+    cluster = placement.cluster
+    pending = [answer.pod for answer in placement.pods if answer.node is None and answer.asked]
+    bound = [pod for pods in cluster.pods for pod in pods.values()]
+    sizes = Counter(node.labels.get(file.label, "") for node in cluster.nodes)
+    standing = {group.name: sizes[group.name] for group in file.groups}
+    growth = grow(pending, file.groups, cluster.nodes, bound, file.up, standing)
+    return {
+        "plans": [[list(plan.row())] for plan in growth.plans],
+        "nodes_after": dict(growth.nodes_after),
+        "still_pending": list(growth.left),
+        "warnings": list(file.warnings),
+    }

@@ -1,0 +1,174 @@
+"""Replay: a demand curve against node groups and autoscaler settings, second by second.
+
+The input has the keys of the recordings: `program`, `shapes` and `replicas_by_second`, then for Cluster Autoscaler
+`flags`, `groups`, `priorities`, `zone_label`; for Karpenter `pools`, `owned_nodes`, `instance_types`, `overhead`,
+`batch`, `affinity`. `runs` of a recording are left alone. What is not modelled is named in `warnings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from models.errors import InputError, Problem
+from models.units import MS_PER_S
+from simulator.engine.autoscalers.binpacking import Kinds
+from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts, read_groups
+from simulator.engine.autoscalers.karpenter_input import preferences, read_karpenter
+from simulator.engine.autoscalers.polling import Story
+from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
+from simulator.engine.autoscalers.replay_karpenter import Karpenter
+from simulator.engine.autoscalers.replay_rows import Latencies
+from simulator.engine.autoscalers.replay_world import World
+from simulator.engine.kube.objects import Pod
+from simulator.streams import Streams
+
+SAMPLE_MS = MS_PER_S // 2
+NOTES = ("program", "scenario", "runs", "shapes", "replicas_by_second")
+LATENCIES = Latencies()
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Pod shapes and replicas: `replicas` holds one tuple for each shape, one number for each second."""
+
+    names: tuple[str, ...]
+    pods: tuple[Pod, ...]
+    replicas: tuple[tuple[int, ...], ...]
+
+    @property
+    def seconds(self) -> int:
+        """Length of the curve."""
+        return max((len(series) for series in self.replicas), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What happened: rows of (second, nodes of each group, pods bound, pods pending) every half second, and both logs."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    scale_ups: tuple[Mapping[str, Any], ...]
+    scale_downs: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
+    mean_usd_per_h: float | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the columns that count nodes."""
+        return self.columns[1:-2]
+
+    def node_seconds(self) -> dict[str, float]:
+        """Nodes times seconds by group."""
+        return {group: sum(row[at] for row in self.rows) * SAMPLE_MS / MS_PER_S for at, group in enumerate(self.groups, start=1)}
+
+    def nodes_at_end(self) -> dict[str, float]:
+        """Nodes of each group in the last sample."""
+        return dict(zip(self.groups, self.rows[-1][1:-2], strict=True))
+
+    def document(self) -> dict[str, Any]:
+        """The JSON keys that scripts rely on."""
+        return {
+            "samples": {"columns": self.columns, "rows": self.rows},
+            "scale_ups": self.scale_ups,
+            "scale_downs": self.scale_downs,
+            "warnings": self.warnings,
+            **({} if self.mean_usd_per_h is None else {"mean_usd_per_h": self.mean_usd_per_h}),
+        }
+
+
+def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, event_driven: bool = True) -> Replay:
+    """Run the autoscaler that the document describes against its curve."""
+    curve = read_curve(document, place)
+    if "pools" in document:
+        return _karpenter(document, curve, seed, place)
+    return _cluster_autoscaler(document, curve, seed, place, event_driven)
+
+
+def read_curve(document: Mapping[str, Any], place: str) -> Curve:
+    """`shapes` (name -> cpu, memory, other resources) and `replicas_by_second` (name -> one number each second)."""
+    shapes, replicas = document.get("shapes"), document.get("replicas_by_second")
+    if not isinstance(shapes, Mapping) or not isinstance(replicas, Mapping) or set(shapes) != set(replicas) or not shapes:
+        found = f"shapes {sorted(shapes or ())}, replicas_by_second {sorted(replicas or ())}"
+        raise InputError(Problem(place, found, "give both, with the same names"))
+    problems, pods = [], []
+    for name, shape in shapes.items():
+        try:
+            pods.append(Pod(str(name), amounts(shape), labels={"app": str(name)}))
+        except (ValueError, AttributeError) as error:
+            problems.append(Problem(f"{place}: shapes.{name}", repr(shape), str(error)))
+        if not isinstance(replicas[name], Sequence) or not all(isinstance(n, int) and n >= 0 for n in replicas[name]):
+            problems.append(Problem(f"{place}: replicas_by_second.{name}", repr(replicas[name])[:80], "list whole numbers, one a second"))
+    if problems:
+        raise InputError(problems)
+    return Curve(tuple(map(str, shapes)), tuple(pods), tuple(tuple(replicas[name]) for name in shapes))
+
+
+def demand(world: World, curve: Curve) -> Story:
+    """The Deployments' replicas change at whole seconds."""
+    before = [0] * len(curve.names)
+    for second in range(curve.seconds):
+        for kind, series in enumerate(curve.replicas):
+            wanted = series[min(second, len(series) - 1)] if series else 0
+            if wanted != before[kind]:
+                world.follow(kind, wanted)
+                before[kind] = wanted
+        yield world.env.timeout(MS_PER_S)
+
+
+def watch(world: World, into: list[tuple[int, Counter[str], int, int]]) -> Story:
+    """Write (ms, nodes by group, pods bound, pods pending) every half second."""
+    while True:
+        groups = Counter(world.machines[row].group for row in world.present())
+        into.append((world.now, groups, world.bound_pods(), len(world.waiting)))
+        yield world.env.timeout(SAMPLE_MS)
+
+
+def _run(world: World, curve: Curve, stories: Sequence[Story]) -> list[tuple[int, Counter[str], int, int]]:
+    seen: list[tuple[int, Counter[str], int, int]] = []
+    for story in (watch(world, seen), demand(world, curve), *stories):
+        world.env.process(story)
+    world.env.run(until=curve.seconds * MS_PER_S + 1)
+    return seen
+
+
+def _rows(seen: Sequence[tuple[int, Counter[str], int, int]], groups: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+    return tuple((at / MS_PER_S, *(nodes[name] for name in groups), bound, pending) for at, nodes, bound, pending in seen)
+
+
+def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, place: str, event_driven: bool) -> Replay:
+    file = read_groups(document, place, ignore=NOTES)
+    streams = Streams(seed)
+    world = World(simpy.Environment(), Kinds.of(curve.pods), streams, LATENCIES)
+    autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
+    seen = _run(world, curve, [autoscaler.run()])
+    columns = tuple(group.name for group in file.groups)
+    ups = tuple({"second": _seconds(at), "plan": [list(plan.row())]} for at, plan in autoscaler.scale_ups)
+    downs = tuple({"second": _seconds(at), "node": name} for at, name in autoscaler.scale_downs)
+    return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, file.warnings)
+
+
+def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str) -> Replay:
+    terms, odd = preferences(document.get("affinity"), place)
+    kinds = Kinds.of([dataclasses.replace(pod, preferred=terms) for pod in curve.pods])
+    file = read_karpenter(document, kinds, place, ignore=NOTES)
+    streams = Streams(seed)
+    world = World(simpy.Environment(), kinds, streams, LATENCIES)
+    karpenter = Karpenter(world, file, streams)
+    seen = _run(world, curve, [karpenter.provisioner(), karpenter.disruption()])
+    columns = tuple(dict.fromkeys(group for _, nodes, _, _ in seen for group in nodes))
+    prices = {world.machines[row].group: node.price_usd_per_h for row, node in karpenter.nodes.items()}
+    hourly = [sum(count * prices.get(group, 0.0) for group, count in nodes.items()) for _, nodes, _, _ in seen]
+    ups = tuple({"second": _seconds(at), "plan": [[group, before, after, None]]} for at, group, before, after in karpenter.log.ups)
+    downs = tuple({"second": _seconds(at), "node": name} for at, name in karpenter.log.downs)
+    names = ("second", *columns, "bound", "pending")
+    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd), sum(hourly) / len(hourly))
+
+
+def _seconds(milliseconds: int) -> float:
+    return round(milliseconds / MS_PER_S, 2)

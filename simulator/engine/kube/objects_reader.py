@@ -1,0 +1,188 @@
+"""Kubernetes objects as kubectl prints them (YAML, several documents, List objects, JSON) -> frozen values.
+
+Every problem of every file is gathered first and raised once. Kinds that place nothing by themselves are counted in
+`skipped`, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import InputError, Problem
+from simulator.engine.kube.kube_fields import Fields
+from simulator.engine.kube.objects import PODS, Labels, Node, Pod, Selector, Taint
+from simulator.engine.kube.pod_reader import SYSTEM_PRIORITIES, read_pod, read_selector
+
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+OWNERS_THAT_SPREAD = ("ReplicationController", "ReplicaSet", "StatefulSet")
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """A PodDisruptionBudget: `allowed` more pods of the selection may be disturbed now."""
+
+    name: str
+    namespace: str
+    selector: Selector
+    allowed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """What a set of files holds. `selectors` maps (kind, namespace, name) of Services and pod owners to their selector."""
+
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    selectors: Mapping[tuple[str, str, str], Selector] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    priorities: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_files(paths: Iterable[Path], base: Objects | None = None) -> Objects:
+    """Read files of Kubernetes objects; InputError lists everything that is wrong in them.
+
+    `base` holds objects read before: its PriorityClasses apply, and a name it holds may not come again.
+    """
+    problems: list[Problem] = []
+    documents = [document for path in paths for document in _documents(path, problems)]
+    return _assemble(documents, problems, base or Objects())
+
+
+def read_objects(raw: Iterable[Mapping[str, Any]], source: str = "input") -> Objects:
+    """Read objects that are already parsed, such as the entries of a recording."""
+    problems: list[Problem] = []
+    return _assemble([*_flatten(list(raw), source, problems)], problems, Objects())
+
+
+def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
+    """Every object of one file, Lists opened."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(str(path), f"an unreadable file ({error})", "give a text file that kubectl printed"))
+        return
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        parts = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else list(yaml.load_all(text, Loader=loader))
+    except json.JSONDecodeError as error:
+        problems.append(Problem(f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "print it again with kubectl get -o json"))
+        return
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problems.append(Problem(f"{path}{line}", f"broken YAML ({reason})", "print it again with kubectl get -o yaml"))
+        return
+    yield from _flatten(parts, str(path), problems)
+
+
+def _flatten(parts: list[Any], source: str, problems: list[Problem], kind: str = "") -> Iterator[Fields]:
+    """Every object in `parts`, Lists opened; `kind` is that of the items of a typed list, which may not name it."""
+    found = False
+    for index, part in enumerate(parts):
+        if part is None:
+            continue
+        found = True
+        place = source if len(parts) == 1 else f"{source}[{index}]"
+        if isinstance(part, list):
+            yield from _flatten(part, place, problems)
+            continue
+        document = Fields(part if not isinstance(part, dict) or "kind" in part else {**part, "kind": kind}, place, problems)
+        named = document.text("kind")
+        if not named and document.raw:
+            document.refuse("kind", None, "give Kubernetes objects: each names its kind")
+        elif named.endswith("List") and "items" in document:
+            items = document.list("items")
+            yield from _flatten(items, f"{place}.items", problems, named.removesuffix("List")) if items else ()
+        elif document.raw:
+            name = document.sub("metadata").text("name")
+            label = f"{source.removesuffix('.items')}: {named} {name}" if name else f"{place}: {named}"
+            yield Fields(document.raw, label, problems)
+    if not found and not problems:
+        problems.append(Problem(source, "no Kubernetes object", "give the output of kubectl get nodes,pods -A -o yaml"))
+
+
+def _assemble(documents: list[Fields], problems: list[Problem], base: Objects) -> Objects:
+    by_kind: dict[str, list[Fields]] = {}
+    for document in documents:
+        by_kind.setdefault(document.text("kind"), []).append(document)
+        if not document.sub("metadata").text("name"):
+            document.refuse("metadata.name", None, "every object needs a name")
+    priorities = {**base.priorities, **SYSTEM_PRIORITIES}
+    priorities.update((part.sub("metadata").text("name"), part.integer("value")) for part in by_kind.pop("PriorityClass", []))
+    namespaces = {part.sub("metadata").text("name"): part.sub("metadata").labels("labels") for part in by_kind.pop("Namespace", [])}
+    selectors = {
+        (kind, part.sub("metadata").text("namespace", "default"), part.sub("metadata").text("name")): selector
+        for kind in ("Service", *OWNERS_THAT_SPREAD)
+        for part in by_kind.pop(kind, [])
+        if (selector := _owner_selector(kind, part)) is not None
+    }
+    objects = Objects(
+        nodes=tuple(_node(part) for part in by_kind.pop("Node", [])),
+        pods=tuple(read_pod(part, priorities) for part in by_kind.pop("Pod", [])),
+        namespaces=namespaces,
+        selectors=selectors,
+        budgets=tuple(_budget(part) for part in by_kind.pop("PodDisruptionBudget", [])),
+        priorities=priorities,
+        skipped={kind: len(parts) for kind, parts in sorted(by_kind.items())},
+    )
+    problems += _duplicates("Node", [node.name for node in (*base.nodes, *objects.nodes)])
+    problems += _duplicates("Pod", [pod.key for pod in (*base.pods, *objects.pods)])
+    if problems:
+        raise InputError(problems)
+    return objects
+
+
+def _duplicates(kind: str, names: list[str]) -> list[Problem]:
+    return [
+        Problem(f"{kind} {name}", f"{count} objects of this name", "give every object once")
+        for name, count in Counter(names).items()
+        if count > 1 and name
+    ]
+
+
+def _node(document: Fields) -> Node:
+    metadata, spec, status = document.sub("metadata"), document.sub("spec"), document.sub("status")
+    if "allocatable" not in status:
+        status.refuse("allocatable", None, "give the node's allocatable resources: cpu, memory, pods")
+    else:
+        for name in ("cpu", "memory", PODS):
+            if name not in status.sub("allocatable"):
+                status.sub("allocatable").refuse(name, None, "give this resource; every kubelet reports it")
+    return Node(
+        name=metadata.text("name"),
+        allocatable=status.amounts("allocatable"),
+        labels=metadata.labels("labels"),
+        annotations=metadata.labels("annotations"),
+        taints=tuple(
+            Taint(taint.text("key"), taint.text("value"), taint.text("effect", "NoSchedule", EFFECTS)) for taint in spec.each("taints")
+        ),
+        unschedulable=spec.flag("unschedulable"),
+        images={name: image.integer("sizeBytes") for image in status.each("images") for name in image.texts("names")},
+        created=metadata.text("creationTimestamp"),
+    )
+
+
+def _owner_selector(kind: str, part: Fields) -> Selector | None:
+    """Services and ReplicationControllers select by plain labels, the others by a LabelSelector."""
+    spec = part.sub("spec")
+    if kind in ("Service", "ReplicationController"):
+        labels = spec.labels("selector")
+        return Selector.of(labels) if labels else None
+    return read_selector(spec, "selector")
+
+
+def _budget(part: Fields) -> Budget:
+    metadata = part.sub("metadata")
+    selector = read_selector(part.sub("spec"), "selector") or Selector()
+    allowed = part.sub("status").integer("disruptionsAllowed")
+    return Budget(metadata.text("name"), metadata.text("namespace", "default"), selector, allowed)
