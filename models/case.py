@@ -100,6 +100,7 @@ class Case:
     """`demand` : float64 [hours] in the unit of `axis`, the resource that binds; `parameters` with overrides applied.
 
     `users_peak` is the peak demand of the share of users that the scenario homes privately, same unit; None when users are not known.
+    `also_used` names parameters that a simulation of the case reads besides prices and zones.
     `mix` says how much of every other resource a unit of demand brings along, so that a worker of another shape is counted by
     the resource that fills it first.
     """
@@ -113,6 +114,7 @@ class Case:
     parameters: Parameters
     billed_usd_per_year: float | None = None
     users_peak: float | None = None
+    also_used: tuple[str, ...] = ()
     mix: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -182,4 +184,5 @@ class Case:
 
     def unverified(self) -> tuple[str, ...]:
         """Used parameters of confidence C or M that the scenario did not set itself."""
-        return tuple(p.name for p in self.used_parameters() if p.unverified)
+        used = {p.name: p for p in self.used_parameters()} | {name: self.parameters.by_name[name] for name in self.also_used}
+        return tuple(sorted(name for name, p in used.items() if p.unverified))

@@ -200,10 +200,25 @@ def bill_table(planned: Planned, language: Language) -> Table | None:
     return Table(header, rows, frozenset(range(1, 7)))
 
 
+def bridge_table(planned: Planned, language: Language) -> Table | None:
+    """From every invoice to the run rate that private nodes can take over, step by step."""
+    charges = planned.inputs.charges
+    if charges is None:
+        return None
+    w = words(language)
+    steps = list(dict.fromkeys(step for period in charges.periods for step, _ in period.bridge))
+    rows = []
+    for period in charges.periods:
+        amounts = dict(period.bridge)
+        total = sum(amounts.values(), Decimal(0))
+        rows.append((period.period, *(f"{amounts.get(step, Decimal(0)):,.2f}" for step in steps), f"{total:,.2f}"))
+    return Table((w["period"], *(w.get(step, step) for step in steps), w["addressable"]), rows, frozenset(range(1, len(steps) + 2)))
+
+
 def report_page(planned: Planned, language: Language) -> str:
     """report.html."""
     w, plan = words(language), planned.plan
-    bill = bill_table(planned, language)
+    bill, bridge = bill_table(planned, language), bridge_table(planned, language)
     sections = [
         Section(w["why"], (*plan.reasons, *planned.inputs.notes)),
         Section(w["cost_curve"], figure=cost_curve(planned, language)),
@@ -214,6 +229,7 @@ def report_page(planned: Planned, language: Language) -> str:
         Section(w["cash_flow"], figure=cash_flow(planned, language)),
         Section(w["steps"], table=steps_table(planned, language)),
         *([Section(w["reconciliation"], table=bill)] if bill else []),
+        *([Section(w["bridge"], table=bridge)] if bridge else []),
         Section(w["unverified"], table=unverified_table(planned, language)),
     ]
     footer = {w["digest"]: plan.digest, "seed": str(plan.seed), "as of": plan.as_of.isoformat()}

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
+
 from models.bill import Charges
 from models.demand import Demand
 from models.errors import InputError, Problem, ScenarioError
@@ -142,8 +144,7 @@ def _charges(path: Path) -> Charges | None:
     from simulator.ingest.store import open_store
 
     with open_store(path, read_only=True) as connection:
-        held = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'bill_line'").fetchone()
-        return load_charges(connection) if held and held[0] else None
+        return load_charges(connection) if _holds(connection, "bill_line") else None
 
 
 def _usage(path: Path) -> UsageHistory | None:
@@ -151,8 +152,12 @@ def _usage(path: Path) -> UsageHistory | None:
     from simulator.ingest.usage_store import load_usage
 
     with open_store(path, read_only=True) as connection:
-        held = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'usage'").fetchone()
-    return load_usage(path) if held and held[0] else None
+        held = _holds(connection, "usage")
+    return load_usage(path) if held else None
+
+
+def _holds(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return bool(connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall())
 
 
 def _demand_of_bill(scenario: Scenario, charges: Charges) -> Demand:

@@ -16,12 +16,13 @@ from models.reason import Reason
 from models.scenario import Scenario
 from models.statement import Comparison
 from models.units import ceil_int
+from models.unknown import Unknown
 from models.zones import ZONES
 from simulator import catalog
 from simulator.demand.readings import users_peak_demand
 from simulator.engine.fleets import fleet_for
 from simulator.engine.replicate import simulate
-from simulator.engine.run import pinned_holds
+from simulator.engine.run import PARAMETERS, pinned_holds
 from simulator.finance.comparison import compare_opponents, money
 from simulator.finance.report import FinanceReport, finance_report
 from simulator.pipeline.currency import Currency
@@ -91,7 +92,7 @@ def resolve(scenario: Scenario, inputs: Inputs) -> Case:
     """The scenario's case for these inputs, with the homed users' own peak where users are known."""
     case = catalog.case(scenario, inputs.demand, billed_usd_per_year=inputs.billed_usd_per_year)
     peak = users_peak_demand(inputs.demand, case.axis, scenario.demand.build_share)
-    return catalog.case(scenario, inputs.demand, users_peak=peak, billed_usd_per_year=inputs.billed_usd_per_year)
+    return replace(case, users_peak=None if isinstance(peak, Unknown) else peak, also_used=PARAMETERS)
 
 
 def with_packing(case: Case, share: float) -> Case:
