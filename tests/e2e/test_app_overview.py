@@ -24,7 +24,7 @@ def _metric(app: AppTest, label: str) -> str:
     return next(metric.value for metric in app.metric if metric.label == label)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app() -> AppTest:
     return _open()
 

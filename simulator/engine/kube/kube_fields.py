@@ -90,15 +90,13 @@ class Fields:
             return default
         return value
 
-    def integer(self, field: str, default: int = 0, low: int | None = None, high: int | None = None) -> int:
-        """The integer at `field`, between `low` and `high` when these are given."""
+    def integer(self, field: str, default: int = 0, low: int = -(2**31), high: int = 2**31 - 1) -> int:
+        """The integer at `field`, between `low` and `high`; Kubernetes' own fields are 32 bits wide unless `high` says more."""
         value = self.raw.get(field)
         if value is None:
             return default
-        wrong = isinstance(value, bool) or not isinstance(value, int)
-        if wrong or (low is not None and value < low) or (high is not None and value > high):
-            limits = "" if low is None else f" of at least {low}" if high is None else f" in {low}..{high}"
-            self.refuse(field, value, f"give an integer{limits}")
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.refuse(field, value, f"give an integer in {low}..{high}")
             return default
         return int(value)
 

@@ -167,7 +167,7 @@ def _node(document: Fields) -> Node:
             Taint(taint.text("key"), taint.text("value"), taint.text("effect", "NoSchedule", EFFECTS)) for taint in spec.each("taints")
         ),
         unschedulable=spec.flag("unschedulable"),
-        images={name: image.integer("sizeBytes") for image in status.each("images") for name in image.texts("names")},
+        images={name: image.integer("sizeBytes", 0, 0, 2**63 - 1) for image in status.each("images") for name in image.texts("names")},
         created=metadata.text("creationTimestamp"),
     )
 
