@@ -40,7 +40,7 @@ def _slow(text: bytes) -> tuple[list[int], list[int]]:
     return [round(time * 1000) for time, _ in pairs], [_bits(float(value)) for _, value in pairs]
 
 
-def _same(text: bytes) -> None:
+def assert_same(text: bytes) -> None:
     times_ms, values = points(text)
     slow_ms, slow_bits = _slow(text)
     assert times_ms.tolist() == slow_ms
@@ -54,7 +54,7 @@ TIMES = st.integers(-(10**11), 10**11).map(lambda ms: f"{ms / 1000:.3f}" if ms %
 @QUICK
 @given(st.lists(st.tuples(TIMES, st.floats(width=64).map(_go)), max_size=40), st.sampled_from(["", " ", "\n\t", "  \r\n"]))
 def test_any_double_comes_back_bit_by_bit(pairs: list[tuple[str, str]], gap: str) -> None:
-    _same(_text(pairs, gap))
+    assert_same(_text(pairs, gap))
 
 
 DECIMALS = st.builds(
@@ -69,7 +69,7 @@ DECIMALS = st.builds(
 @QUICK
 @given(st.lists(st.tuples(st.integers(0, 2 * 10**9).map(str), DECIMALS), max_size=40))
 def test_any_decimal_text_is_rounded_to_the_nearest_double(pairs: list[tuple[str, str]]) -> None:
-    _same(_text(pairs))
+    assert_same(_text(pairs))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_any_decimal_text_is_rounded_to_the_nearest_double(pairs: list[tuple[str
     ],
 )
 def test_hard_decimals(text: str) -> None:
-    _same(_text([("1.5", text)]))
+    assert_same(_text([("1.5", text)]))
 
 
 def test_finer_times_and_exponents_in_times_are_kept() -> None:

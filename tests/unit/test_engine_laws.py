@@ -60,7 +60,7 @@ def replicated(measure: Callable[[np.random.Generator], NDArray[np.float64]]) ->
     return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(REPLICATIONS)
 
 
-def agrees(found: tuple[NDArray[np.float64], NDArray[np.float64]], expected: list[float], relative: float = 0.01) -> None:
+def assert_agrees(found: tuple[NDArray[np.float64], NDArray[np.float64]], expected: list[float], relative: float = 0.01) -> None:
     mean, error = found
     assert np.all(np.abs(mean - expected) <= 3 * error), (mean, expected, error)
     assert mean == pytest.approx(expected, rel=relative)
@@ -83,7 +83,7 @@ def test_erlang_b_gives_the_share_that_bursts_for_any_service_time(servers: int,
         slots = run(trace, fleet_of(servers, 1_000)).last_slots()
         return np.array([np.mean(slots[after_warm_up(trace)] == 1)])
 
-    agrees(replicated(measure), [lost])
+    assert_agrees(replicated(measure), [lost])
 
 
 @pytest.mark.parametrize(("servers", "load", "mean", "variance"), [(10, 8, 0.973289, 1.985661), (40, 36, 2.353303, 8.336473)])
@@ -95,7 +95,7 @@ def test_wilkinson_gives_mean_and_variance_of_the_burst(servers: int, load: floa
         burst = run(trace, fleet_of(servers, 1_000)).last_slots() == 1
         return np.array(time_moments(trace.arrival_ms[burst], (trace.arrival_ms + trace.duration_ms)[burst]))
 
-    agrees(replicated(measure), [mean, variance])
+    assert_agrees(replicated(measure), [mean, variance])
 
 
 def numbers_in_time(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -131,7 +131,7 @@ def test_erlang_c_gives_the_share_that_waits_and_the_wait(servers: int, load: fl
         wait = run(trace, fleet_of(servers)).wait[after_warm_up(trace)]
         return np.array([np.mean(wait > 0), wait.mean() / MEAN_SERVICE_MS])
 
-    agrees(replicated(measure), [waits, mean_wait], relative=0.02 if servers >= 40 else 0.01)
+    assert_agrees(replicated(measure), [waits, mean_wait], relative=0.02 if servers >= 40 else 0.01)
 
 
 @pytest.mark.parametrize(("servers", "load", "p95", "p99"), [(10, 8, 1.05107, 1.85579), (40, 36, 0.52698, 0.92934)])
@@ -143,7 +143,7 @@ def test_percentiles_of_the_wait(servers: int, load: float, p95: float, p99: flo
         wait = run(trace, fleet_of(servers)).wait[after_warm_up(trace)]
         return np.percentile(wait, [95, 99]) / MEAN_SERVICE_MS
 
-    agrees(replicated(measure), [p95, p99], relative=0.02)
+    assert_agrees(replicated(measure), [p95, p99], relative=0.02)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_pollaczek_khinchine_gives_the_queue_before_one_server(service: str, squ
         hours = state.hour_pods.reshape(trace.hours + 1, 2, -1)[int(trace.hours * WARM) : trace.hours, 1].sum(axis=1)
         return np.array([hours.mean() / MS_PER_H])
 
-    agrees(replicated(measure), [queue], relative=0.015)
+    assert_agrees(replicated(measure), [queue], relative=0.015)
 
 
 def test_unlimited_nodes_hold_a_poisson_number_of_pods() -> None:
@@ -174,7 +174,7 @@ def test_unlimited_nodes_hold_a_poisson_number_of_pods() -> None:
         mean = float(np.average(number, weights=lasting))
         return np.array([mean, float(np.average(number**2, weights=lasting)) - mean**2])
 
-    agrees(replicated(measure), [32.0, 32.0])
+    assert_agrees(replicated(measure), [32.0, 32.0])
     p = np.mean(below, axis=0)  # the percentiles 95, 99 and 99.9 are 42, 46 and 51
     assert p[0] < 0.95 <= p[1]
     assert p[2] < 0.99 <= p[3]
@@ -191,7 +191,7 @@ def test_a_system_that_starts_empty_fills_like_m_m_infinity() -> None:
         state.advance(MEAN_SERVICE_MS, False)
         return np.array([state.count[0] / copies])
 
-    agrees(replicated(measure), [20.227858])
+    assert_agrees(replicated(measure), [20.227858])
 
 
 @pytest.mark.parametrize(("service", "amplitude", "lag_h"), [("exponential", 37.749077, 2.543068), ("constant", 46.775777, 1.5)])
@@ -210,7 +210,7 @@ def test_a_day_cycle_of_arrivals_comes_out_smaller_and_later(service: str, ampli
         smoothed = np.sin(np.pi / 24) / (np.pi / 24)  # an hour's mean flattens the wave
         return np.array([hours.mean(), abs(wave) / smoothed, (-np.angle(wave * 1j) * 24 / (2 * np.pi)) % 24])
 
-    agrees(replicated(measure), [96.0, amplitude, lag_h])
+    assert_agrees(replicated(measure), [96.0, amplitude, lag_h])
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_kaufman_roberts_gives_the_blocking_of_mixed_sizes(
         hours = state.hour_cpu.reshape(trace.hours + 1, 3, -1)[int(trace.hours * WARM) : trace.hours, 0].sum(axis=1)
         return np.array([*lost, hours.mean() / MS_PER_H / 1000])
 
-    agrees(replicated(measure), [*blocked, busy])
+    assert_agrees(replicated(measure), [*blocked, busy])
 
 
 def test_little_s_law_is_exact_on_a_drained_run() -> None:

@@ -177,7 +177,7 @@ def test_a_delivery_without_a_listed_file_is_refused(tmp_path: Path) -> None:
 # ---- many scrapes in a file ------------------------------------------------------------------------------------------
 
 
-def _check_company(history: UsageHistory) -> None:
+def check_company(history: UsageHistory) -> None:
     """Requests and use by hour equal the company's truth, without the look-back that a server adds."""
     column = {key.workload: k for k, key in enumerate(history.keys)}
     assert history.horizon.start == START
@@ -199,7 +199,7 @@ def _check_company(history: UsageHistory) -> None:
 def test_backfill_text_gives_the_companys_hours(tmp_path: Path) -> None:
     (tmp_path / "company.om").write_text(openmetrics(pods()))
     history = read_usage_file(tmp_path / "company.om")
-    _check_company(history)
+    check_company(history)
     assert any(gap.startswith("cpu_request_m: 2026-03-02T05:00Z to 2026-03-02T06:00Z") for gap in history.gaps)
 
 
@@ -212,7 +212,7 @@ def test_a_dump_of_a_real_database_gives_the_companys_hours(tmp_path: Path) -> N
     (tmp_path / "data" / "wal").mkdir()  # promtool 2.42 wants one, even an empty one
     dump = subprocess.run([tool, "tsdb", "dump", tmp_path / "data"], check=True, capture_output=True).stdout
     (tmp_path / "dump.txt").write_bytes(dump)
-    _check_company(read_usage_file(tmp_path / "dump.txt"))
+    check_company(read_usage_file(tmp_path / "dump.txt"))
 
 
 def test_labels_of_a_dump_are_quoted_as_go_does(tmp_path: Path) -> None:
