@@ -8,14 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from models.case import Case, ZoneBuild
 from models.demand import Demand
 from models.errors import Problem, ScenarioError, UnknownName
 from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
 from models.parameter import Confidence, Parameter, Parameters
 from models.scenario import Scenario, ZonePart, parse_scenario
+from simulator.yaml_text import parse_yaml
 from models.unknown import Unknown
 from models.zones import ZONES
 
@@ -39,15 +38,12 @@ def app_file() -> Path:
 def read_yaml(path: Path) -> Any:
     """Parse one YAML file; a missing or broken file is an input error that says where."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ScenarioError(Problem(str(path), "no such file", "check the path")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(Problem(str(path), type(error).__name__, "give a readable UTF-8 text file")) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}: line {mark.line + 1}" if mark else str(path)
-        raise ScenarioError(Problem(place, "text that is not YAML", str(getattr(error, "problem", error)))) from None
+    return parse_yaml(text, str(path))
 
 
 def scenario_names() -> list[str]:

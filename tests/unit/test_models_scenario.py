@@ -64,6 +64,13 @@ def test_broken_yaml_names_the_line(tmp_path) -> None:
         catalog.load_scenario(str(path))
 
 
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("scenario: one\nzones: [{name: bm}]\nseed: 1\nzones: [{name: vm}]\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"twice\.yaml: line 4: found key 'zones' stands already in line 2"):
+        catalog.load_scenario(str(path))
+
+
 def test_a_misspelt_scenario_gets_a_near_miss() -> None:
     with pytest.raises(UnknownName, match="half-private-40"):
         catalog.load_scenario("half-privat-40")
