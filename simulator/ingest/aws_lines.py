@@ -13,6 +13,10 @@ Intelligence Dashboards `summary_view`):
     Refund of a plan's upfront fee  0
     everything else           unblended cost
 
+Net effective cost is told from the net columns by the same rules, each falling back to its plain column row by row. The
+commitment columns have no net twins, so the unused part of a plan is (Total - Used) x net fee / fee, where a fee is its
+recurring and amortised upfront commitment.
+
 Example: a plan of 1.70 USD/h of which 1.50 is used for one hour: covered usage 1.50, recurring fee row 1.70 - 1.50 = 0.20,
 so used + unused = 1.70 = the fee.
 """
@@ -54,6 +58,7 @@ _NET_COLUMNS = {
     "net_sp_recurring": ("savingsPlan/NetRecurringCommitmentForBillingPeriod", "sp_recurring"),
     "net_sp_upfront": ("savingsPlan/NetAmortizedUpfrontCommitmentForBillingPeriod", "sp_upfront"),
     "net_ri_effective": ("reservation/NetEffectiveCost", "ri_effective"),
+    "net_ri_fee_upfront": ("reservation/NetAmortizedUpfrontFeeForBillingPeriod", "ri_fee_upfront"),
     "net_ri_unused_upfront": ("reservation/NetUnusedAmortizedUpfrontFeeForBillingPeriod", "ri_unused_upfront"),
     "net_ri_unused_recurring": ("reservation/NetUnusedRecurringFee", "ri_unused_recurring"),
 }
@@ -270,15 +275,21 @@ _NET_UNUSED = """(sp_total - sp_used) * CASE WHEN coalesce(sp_recurring, 0) + co
         ELSE (coalesce(net_sp_recurring, 0) + coalesce(net_sp_upfront, 0))::DOUBLE
             / (coalesce(sp_recurring, 0) + coalesce(sp_upfront, 0))::DOUBLE END"""
 
+_NET_FEE = """net_unblended + CASE line_type WHEN 'SavingsPlanRecurringFee' THEN coalesce(net_sp_upfront, 0)
+        ELSE coalesce(net_ri_fee_upfront, 0) END"""
+
 
 def _effective(prefix: str) -> str:
-    """SQL of the effective cost; `prefix` "net_" takes the net columns. NULL where fees must tell it."""
+    """SQL of the effective cost; `prefix` "net_" takes the net columns.
+
+    Where fees must tell it, NULL, and the whole net fee of which the unused share is taken once it is known.
+    """
     return f"""CASE
         WHEN split THEN 0
         WHEN line_type = 'SavingsPlanCoveredUsage' THEN coalesce({prefix}sp_effective, 0)
         WHEN line_type = 'SavingsPlanNegation' OR upfront THEN 0
         WHEN line_type = 'DiscountedUsage' THEN coalesce({prefix}ri_effective, 0)
-        WHEN blank THEN NULL
+        WHEN blank THEN {_NET_FEE if prefix else "NULL"}
         WHEN line_type = 'SavingsPlanRecurringFee' THEN {_NET_UNUSED if prefix else "sp_total - sp_used"}
         WHEN line_type = 'RIFee' THEN coalesce({prefix}ri_unused_upfront, 0) + coalesce({prefix}ri_unused_recurring, 0)
         ELSE {prefix}unblended END"""

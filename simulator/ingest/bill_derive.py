@@ -84,6 +84,7 @@ def _unused_from_fees(connection: duckdb.DuckDBPyConnection) -> None:
                 USING (bill, period, commitment, kind)) told
         WHERE bill_stage.rowid = told.id""").fetchall()
     connection.execute(
-        """UPDATE bill_stage SET amortised = unused, net_amortised = unused + net_unblended - unblended WHERE amortised IS NULL"""
+        """UPDATE bill_stage SET amortised = unused,
+            net_amortised = unused * CASE WHEN fee = 0 THEN 1 ELSE net_amortised::DOUBLE / fee::DOUBLE END WHERE amortised IS NULL"""
     ).fetchall()
     connection.execute("DROP TABLE plan_hour; DROP TABLE fee_row").fetchall()

@@ -72,7 +72,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, lines: str, header: PeriodH
         list_cost=_list_cost(sums),
         contracted=Unknown("no contracted cost in the bill") if sums["contracted"] is None else sums["contracted"],
         effective_as_written=sums["amortised"],
-        net_amortised=Unknown(reason or "no net columns") if reason or not sums["net_rows"] else sums["net_amortised"],
+        net_amortised=Unknown(reason) if reason else _net_amortised(sums, form, discounts),
         discount_form=form,
         discounts=discounts,
         upfront_bought=sums["upfront_bought"],
@@ -222,6 +222,23 @@ def _discounts(sums: dict[str, Any], categories: list[dict[str, Any]]) -> tuple[
     if sums["mapped_discount"]:
         return "map", sums["mapped_discount"], sums["unblended"] + sums["mapped_discount"]
     return "none", Decimal(0), sums["unblended"]
+
+
+def _net_amortised(sums: dict[str, Any], form: DiscountForm, discounts: Decimal) -> Decimal | Unknown:
+    """Effective cost after private discounts, the same in whichever form they stand.
+
+    Net columns tell it row by row; from lines or a map it is the addressable cost and, for what cannot move and is bought
+    without commitments, cost less discount.
+    """
+    if form in ("lines", "map"):
+        movable_discount = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
+        gross = sums["amortised"] - (discounts if form == "lines" else Decimal(0))
+        fixed: Decimal = gross - (sums["movable_amortised"] - sums["movable_discount"])
+        return _addressable(sums, form) + fixed + discounts - movable_discount
+    if not sums["net_rows"]:
+        return Unknown("no net columns")
+    net: Decimal = sums["net_amortised"]
+    return net
 
 
 _STEPS = ("tax", "credit", "refund", "marketplace", "support", "fee", "unknown")

@@ -59,6 +59,45 @@ def test_a_discount_costs_the_same_in_every_form(companies: dict[str, Path], ext
     assert float(period.addressable) == pytest.approx(0.95 * float(plain.addressable), rel=1e-6)  # type: ignore[arg-type]
 
 
+def test_the_three_forms_of_a_discount_agree_to_the_cent(companies: dict[str, Path]) -> None:
+    lines, net, mapped = (only(load(companies[extra] / "cur2")) for extra in ("edp-lines", "edp-net", "edp-map"))
+    focus = only(load(companies["edp-net"] / "focus"))
+    gross = lines.amortised - lines.discounts  # type: ignore[operator]  # the discount lines are cost of their own
+    for other in (net, mapped):
+        assert near(other.invoice, float(lines.invoice), 0.01)
+        assert near(other.amortised, float(gross), 0.01)
+        assert near(other.net_amortised, float(lines.net_amortised), 0.01)  # type: ignore[arg-type]
+        assert near(other.net_amortised, float(focus.amortised), 0.01)  # type: ignore[arg-type]
+        assert near(other.addressable, float(lines.addressable), 0.01)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_unused_commitment_is_scaled_by_net_over_gross_fee(tmp_path: Path, told: bool) -> None:
+    # fee 1.00 recurring + 0.70 upfront = 1.70, net 0.90 + 0.63 = 1.53; used 1.50, net 1.35
+    # unused 0.20 x 1.53 / 1.70 = 0.18, so net used + net unused = 1.35 + 0.18 = the net fee
+    plan = {"savingsPlan__SavingsPlanARN": SP, "lineItem__ProductCode": "AmazonEC2"}
+    covered = {"savingsPlan__SavingsPlanEffectiveCost": "1.5", "savingsPlan__NetSavingsPlanEffectiveCost": "1.35"}
+    fee = {
+        "lineItem__ProductCode": "ComputeSavingsPlans",
+        "lineItem__NetUnblendedCost": "0.9",
+        "savingsPlan__RecurringCommitmentForBillingPeriod": "1.0",
+        "savingsPlan__AmortizedUpfrontCommitmentForBillingPeriod": "0.7",
+        "savingsPlan__NetRecurringCommitmentForBillingPeriod": "0.9",
+        "savingsPlan__NetAmortizedUpfrontCommitmentForBillingPeriod": "0.63",
+        "savingsPlan__TotalCommitmentToDate": "1.7" if told else "",
+        "savingsPlan__UsedCommitment": "1.5" if told else "",
+    }
+    rows = [
+        line("SavingsPlanCoveredUsage", "2", **plan, **covered),
+        line("SavingsPlanNegation", "-2", **plan),
+        line("SavingsPlanRecurringFee", "1.0", **{**plan, **fee}),
+    ]
+    period = only(load(write(tmp_path / "a.csv", rows)))
+    assert near(period.amortised, 1.70, 1e-9)
+    assert near(period.net_amortised, 1.53, 1e-9)
+    assert near(period.invoice, 0.9, 1e-9)
+
+
 def test_every_plan_and_reservation_spends_its_fee(companies: dict[str, Path]) -> None:
     period = only(load(companies["plain"] / "cur2"))
     assert {cost.kind for cost in period.commitments} == {"savings_plan", "reservation"}
