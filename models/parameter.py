@@ -87,6 +87,10 @@ class Parameters:
         names = sorted({f.name for record in records for f in fields(record)})
         return tuple(self.by_name[name] for name in names)
 
+    def outside(self) -> tuple[Parameter, ...]:
+        """Overridden values outside the catalog's range, by name."""
+        return tuple(p for _, p in sorted(self.by_name.items()) if p.overridden and not p.low <= p.value <= p.high)
+
     def with_value(self, name: str, value: float) -> Parameters:
         """A copy with one value changed (sensitivity)."""
         return Parameters({**self.by_name, name: replace(self.by_name[name], value=value)})

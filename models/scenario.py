@@ -125,7 +125,9 @@ class Scenario(Part):
     as_of: date = Field(date(2026, 1, 5), description="'today' for every date in the results")
     seed: int = Field(40, ge=0)
     language: Literal["en", "ko"] = "en"
-    kubernetes_version: str = Field("1.36", pattern=r"^1\.\d{2}$")
+    kubernetes_version: str = Field(
+        "1.36", pattern=r"^1\.(2[89]|3[0-7])$", description="1.28 to 1.37; it picks the scheduler's score formulas"
+    )
     data: Data = Data()
     demand: DemandPart = DemandPart()
     aws: AwsPart = AwsPart()

@@ -14,9 +14,9 @@ from models.errors import Problem, ScenarioError, UnknownName
 from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
 from models.parameter import Confidence, Parameter, Parameters
 from models.scenario import Scenario, ZonePart, parse_scenario
-from simulator.yaml_text import parse_yaml
 from models.unknown import Unknown
 from models.zones import ZONES
+from simulator.yaml_text import parse_yaml
 
 
 def data_folder() -> Path:

@@ -20,11 +20,13 @@ def show_plan(planned: Planned, language: Language) -> None:
 
     console, w = Console(), words(language)
     head, *others = documents.tiles(planned, language)
-    lines = [f"[bold]{head.value}[/bold] {head.label.lower() if language == 'en' else head.label} ({head.note})"]
+    lines = [f"{head.label}: [bold]{head.value}[/bold] ({head.note})"]
     lines += [f"{tile.label}: {tile.value}" + (f" ({tile.note})" if tile.note else "") for tile in others]
     console.print(Panel("\n".join(lines), title=planned.scenario.title.get(language) or planned.scenario.scenario, expand=False))
     for reason in planned.plan.reasons:
         console.print(f"- {reason}", highlight=False, soft_wrap=True)
+    for note in documents.notes(planned):
+        console.print(f"[yellow]![/yellow] {note}", highlight=False, soft_wrap=True)
     _table(console, w["alternatives"], documents.answers(planned, language))
     _table(console, w["money"], documents.money_table(planned, language))
     _table(console, w["steps"], documents.steps_table(planned, language))

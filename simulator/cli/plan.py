@@ -36,6 +36,7 @@ def command(
     from simulator.pipeline.documents import plan_json, report_page
     from simulator.pipeline.planning import make_plan
     from simulator.record import to_json, write_text
+    from simulator.wording import words
 
     chosen = load_scenario(scenario, override)
     changes = {"money.currency": currency, "language": language}
@@ -48,4 +49,4 @@ def command(
         print_json(plan_json(planned))
     else:
         show_plan(planned, chosen.language)
-        click.echo(f"wrote {out / 'plan.json'} and {out / 'report.html'}")
+        click.echo(f"{words(chosen.language)['wrote']} {out / 'plan.json'}, {out / 'report.html'}")

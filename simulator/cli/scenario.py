@@ -29,7 +29,7 @@ def schema(as_json: bool) -> None:
 @click.option("--override", help="One of the scenario's named overrides.")
 @json_option
 def check(scenario: str, override: str | None, as_json: bool) -> None:
-    """Validate a scenario and print it with every default filled in.
+    """Validate a scenario and its overrides and print it with every default filled in.
 
     Example: burstline scenario check my-case.yaml
     """
@@ -37,7 +37,10 @@ def check(scenario: str, override: str | None, as_json: bool) -> None:
 
     from simulator.catalog import load_scenario
 
-    document = load_scenario(scenario, override).model_dump(mode="json")
+    chosen = load_scenario(scenario, override)
+    for name in chosen.overrides:
+        chosen.override(name)
+    document = chosen.model_dump(mode="json")
     if as_json:
         print_json(document)
     else:

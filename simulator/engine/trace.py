@@ -178,13 +178,14 @@ def _homes(workload: Workload, replicas: NDArray[np.int64], rules: DemandRules) 
 
 
 def _pod_shape(workload: Workload, home: Home) -> PodShape:
+    """The pod of a workload. A missing request counts as the least the kernel knows, 1 m or 1 MiB, so that it takes no room."""
     if len(workload.extended) > 1:
         found = f"{len(workload.extended)} extended resources"
         raise MetricsError(Problem(f"workload {workload.name}", found, "split it: the engine schedules one kind per pod"))
     extended, amount = next(iter(workload.extended.items()), ("", 0))
     return PodShape(
-        cpu_m=workload.cpu_m,
-        memory_mib=workload.memory_mib,
+        cpu_m=max(workload.cpu_m, 1),
+        memory_mib=max(workload.memory_mib, 1),
         extended=extended,
         extended_count=amount,
         priority=workload.priority,

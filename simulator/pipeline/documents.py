@@ -21,6 +21,7 @@ from simulator.record import plain
 from simulator.wording import Language, words
 
 HOURS_PER_WEEK = 168
+HOURS_PER_DAY = 24
 OPPONENTS = (AS_BILLED, BEST, PRIVATE, HYBRID)
 
 
@@ -63,6 +64,8 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
     w, plan, currency = words(language), planned.plan, currency_of(planned)
     low, high = plan.recommendation.range_1pct
     months = plan.money.payback_months
+    grade = plan.recommendation.confidence.partition(":")[0]
+    days = planned.case.demand.size / HOURS_PER_DAY
     return [
         Tile(w["recommended_nodes"], str(plan.recommendation.private_nodes), f"{low}-{high} {w['within_1pct']}"),
         Tile(w["npv"], currency.short(plan.money.npv_usd), f"{planned.scenario.money.years * MONTHS_PER_YEAR} {w['months']}"),
@@ -73,7 +76,17 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
             currency.short(plan.money.hybrid_usd_per_year),
             f"{w['aws_best']}: {currency.short(plan.money.aws_best_usd_per_year)}",
         ),
+        Tile(w["confidence"], w[f"grade_{grade}"], f"{days:.0f} {w['days_of_history']}"),
     ]
+
+
+def notes(planned: Planned) -> tuple[str, ...]:
+    """What to know of the inputs: filled gaps, assumed pods, values outside the catalog's range."""
+    strange = [
+        f"{p.name} = {p.value:g} lies outside the catalog's range {p.low:g} to {p.high:g} {p.unit}."
+        for p in planned.case.parameters.outside()
+    ]
+    return (*planned.inputs.notes, *planned.comparison.notes, *strange)
 
 
 def marks(planned: Planned, language: Language) -> dict[str, int]:
@@ -220,7 +233,7 @@ def report_page(planned: Planned, language: Language) -> str:
     w, plan = words(language), planned.plan
     bill, bridge = bill_table(planned, language), bridge_table(planned, language)
     sections = [
-        Section(w["why"], (*plan.reasons, *planned.inputs.notes)),
+        Section(w["why"], (*plan.reasons, *notes(planned))),
         Section(w["cost_curve"], figure=cost_curve(planned, language)),
         Section(w["alternatives"], table=answers(planned, language)),
         Section(w["load_duration"], figure=load_duration(planned, language)),

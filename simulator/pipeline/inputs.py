@@ -38,6 +38,9 @@ class Inputs:
 def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
     """Read what the scenario names, in this order: its store, its bills and usage, or the shipped company."""
     data = scenario.data
+    if data.store and (data.bills or data.usage):
+        found = f"a store beside {' and '.join(name for name in ('bills', 'usage') if getattr(data, name))}"
+        raise ScenarioError(Problem("data", found, "name the store alone, or the files alone"))
     if data.store:
         return _from_store(scenario, Path(data.store), {data.store: sha256(_existing(data.store))})
     if data.bills or data.usage:

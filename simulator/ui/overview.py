@@ -148,14 +148,14 @@ def _kept(name: str, content: bytes) -> str:
 
 def _answer(planned: Planned, language: Language) -> None:
     w = words(language)
-    for column, tile in zip(st.columns(5), documents.tiles(planned, language), strict=True):
+    for column, tile in zip(st.columns(6), documents.tiles(planned, language), strict=True):
         column.metric(tile.label, tile.value, help=tile.note or None)
     st.plotly_chart(documents.cost_curve(planned, language), width="stretch", key="cost-curve")
     left, right = st.columns([3, 2])
     with left:
         st.subheader(w["why"])
         st.markdown("\n".join(f"- {_plain(reason)}" for reason in planned.plan.reasons))
-        for note in planned.inputs.notes:
+        for note in documents.notes(planned):
             st.caption(_plain(note))
     with right:
         st.subheader(w["alternatives"])
