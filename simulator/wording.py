@@ -89,6 +89,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "grade_medium": ("medium", "중간"),
     "grade_low": ("low", "낮음"),
     "days_of_history": ("days of history", "일 이력"),
+    "outside_range": (
+        "{name} = {value:g} lies outside the catalog's range {low:g} to {high:g} {unit}.",
+        "{name} = {value:g}은(는) 카탈로그 범위 {low:g}~{high:g} {unit}를 벗어납니다.",
+    ),
     "wrote": ("wrote", "저장:"),
     "money": ("Money a year", "연간 비용 비교"),
     "steps": ("Orders", "발주 계획"),

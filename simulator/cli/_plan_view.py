@@ -25,7 +25,7 @@ def show_plan(planned: Planned, language: Language) -> None:
     console.print(Panel("\n".join(lines), title=planned.scenario.title.get(language) or planned.scenario.scenario, expand=False))
     for reason in planned.plan.reasons:
         console.print(f"- {reason}", highlight=False, soft_wrap=True)
-    for note in documents.notes(planned):
+    for note in documents.notes(planned, language):
         console.print(f"[yellow]![/yellow] {note}", highlight=False, soft_wrap=True)
     _table(console, w["alternatives"], documents.answers(planned, language))
     _table(console, w["money"], documents.money_table(planned, language))

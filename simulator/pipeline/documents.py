@@ -80,13 +80,12 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
     ]
 
 
-def notes(planned: Planned) -> tuple[str, ...]:
+def notes(planned: Planned, language: Language) -> tuple[str, ...]:
     """What to know of the inputs: filled gaps, assumed pods, values outside the catalog's range."""
-    strange = [
-        f"{p.name} = {p.value:g} lies outside the catalog's range {p.low:g} to {p.high:g} {p.unit}."
-        for p in planned.case.parameters.outside()
-    ]
-    return (*planned.inputs.notes, *planned.comparison.notes, *strange)
+    w = words(language)
+    outside = planned.case.parameters.outside()
+    strange = [w["outside_range"].format(name=p.name, value=p.value, low=p.low, high=p.high, unit=p.unit) for p in outside]
+    return (*planned.inputs.notes, *(w.get(note, note) for note in planned.comparison.notes), *strange)
 
 
 def marks(planned: Planned, language: Language) -> dict[str, int]:
@@ -233,7 +232,7 @@ def report_page(planned: Planned, language: Language) -> str:
     w, plan = words(language), planned.plan
     bill, bridge = bill_table(planned, language), bridge_table(planned, language)
     sections = [
-        Section(w["why"], (*plan.reasons, *notes(planned))),
+        Section(w["why"], (*plan.reasons, *notes(planned, language))),
         Section(w["cost_curve"], figure=cost_curve(planned, language)),
         Section(w["alternatives"], table=answers(planned, language)),
         Section(w["load_duration"], figure=load_duration(planned, language)),

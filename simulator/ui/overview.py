@@ -155,7 +155,7 @@ def _answer(planned: Planned, language: Language) -> None:
     with left:
         st.subheader(w["why"])
         st.markdown("\n".join(f"- {_plain(reason)}" for reason in planned.plan.reasons))
-        for note in documents.notes(planned):
+        for note in documents.notes(planned, language):
             st.caption(_plain(note))
     with right:
         st.subheader(w["alternatives"])
