@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from simulator.engine.kube.scheduler_config import Profile
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
+OLDEST, NEWEST = 28, 37
+VERSION = re.compile(r"v?1\.([0-9]{1,3})(\.[0-9]+([-+].+)?)?")
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -23,7 +26,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--follow", is_flag=True, help="Score pods of --pods that name a node like the others, then put them there.")
 @click.option("--grow", "groups_file", type=FILE, help="Node groups and flags: what the autoscaler would add for the rest.")
 @click.option("--config", "config_file", type=FILE, help="KubeSchedulerConfiguration: weights, strategies, disabled plug-ins.")
-@click.option("--kubernetes", default="1.36", show_default=True, help="Version whose scoring formulas apply.")
+@click.option("--kubernetes", default="1.36", show_default=True, help="Version whose scoring formulas apply, 1.28 to 1.37.")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="Scoring strategy of NodeResourcesFit.  [default: LeastAllocated]")
 @click.option("--ties", type=click.Choice(["lowest", "random"]), default="lowest", show_default=True, help="Choice among equal totals.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For --ties random.")
@@ -103,10 +106,10 @@ def _profile(config_file: Path | None, kubernetes: str, strategy: str | None) ->
 
 def _minor(version: str) -> int:
     """Minor number of a Kubernetes version such as 1.36 or v1.35.2."""
-    parts = version.removeprefix("v").split(".")
-    if len(parts) < 2 or parts[0] != "1" or not parts[1].isdigit():
-        raise click.BadParameter(f"{version!r} is no Kubernetes version such as 1.36", param_hint="--kubernetes")
-    return int(parts[1])
+    found = VERSION.fullmatch(version)
+    if found is None or not OLDEST <= int(found[1]) <= NEWEST:
+        raise click.BadParameter(f"{version!r} is not among the versions modelled, 1.{OLDEST} to 1.{NEWEST}", param_hint="--kubernetes")
+    return int(found[1])
 
 
 def _growth(placement: Placement, groups_file: Path | None) -> dict[str, Any]:
@@ -119,11 +122,10 @@ def _growth(placement: Placement, groups_file: Path | None) -> dict[str, Any]:
 
 
 def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top: int) -> None:
-    from rich.console import Console
-
     from models.errors import UnknownName
+    from simulator.cli._console import console as standard_output
 
-    console = Console()
+    console = standard_output()
     if explain is None and not placement.pods:
         running = sum(map(len, placement.cluster.pods))
         console.print(f"no pod is pending; {running} run on {len(placement.cluster)} nodes")
@@ -142,11 +144,11 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
 
 
 def _summary(placement: Placement) -> Any:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from simulator.engine.kube.place_report import pod_document
 
-    table = Table("pod", "node", "total", "as good", "why")
+    table = Table(*(Column(heading, overflow="fold") for heading in ("pod", "node", "total", "as good", "why")))
     for answer in placement.pods:
         document = pod_document(answer, placement.cluster, 1)
         others = max(len(document["best"]) - 1, 0)
@@ -157,21 +159,21 @@ def _summary(placement: Placement) -> Any:
 
 
 def _explain(console: Any, placement: Placement, answer: Any, top: int) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from simulator.engine.kube.place_report import pod_document
 
     document = pod_document(answer, placement.cluster, top)
     plugins = list(next(iter(document["scores"].values()), {}))
     console.print(f"{answer.pod.key}: {answer.node or 'pending'} {answer.message}".rstrip())
-    scores = Table("node", "total")
+    scores = Table(Column("node", overflow="fold"), "total")
     for plugin in plugins:
         scores.add_column(plugin, overflow="fold")
     for node, parts in document["scores"].items():
         scores.add_row(node, str(document["totals"][node]), *(str(parts[plugin]) for plugin in plugins))
     if document["scores"]:
         console.print(scores)
-    refusals = Table("node", "refused because")
+    refusals = Table(Column("node", overflow="fold"), "refused because")
     for node, reason in document["refused"].items():
         refusals.add_row(node, reason)
     if document["refused"]:

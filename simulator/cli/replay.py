@@ -70,13 +70,14 @@ def _summary(run: Replay) -> dict[str, Any]:
 
 def _show(runs: list[Replay], agreements: dict[str, Any]) -> None:
     """Tables of what happened, warnings to stderr."""
-    from rich.console import Console
     from rich.table import Table
 
-    first, console = runs[0], Console()
+    from simulator.cli._console import console as standard_output
+
+    first, console = runs[0], standard_output()
     table = Table(title="Nodes per group", show_edge=False)
     for heading in ("group", "most", "mean", "at the end", "node-seconds, all seeds"):
-        table.add_column(heading, justify="left" if heading == "group" else "right")
+        table.add_column(heading, justify="left" if heading == "group" else "right", overflow="fold")
     for at, group in enumerate(first.groups, start=1):
         values = [row[at] for row in first.rows]
         seconds = [run.node_seconds().get(group, 0.0) for run in runs]

@@ -100,7 +100,7 @@ def test_a_table_for_people_and_notes_on_stderr(cluster: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
-        ("kind: [", "broken YAML"),
+        ("kind: [", "text that is not YAML"),
         ("kind: Pod\nmetadata: {name: p}\n", "no Node"),
         ("kind: Node\nmetadata: {name: n}\nstatus: {allocatable: {cpu: many}}\n", "found 'many'"),
     ],
@@ -121,3 +121,32 @@ def test_a_cluster_where_nothing_waits_says_so(cluster: str, tmp_path: Path) -> 
 
 def test_help_shows_an_example() -> None:
     assert "burstline place cluster.yaml --pods new-pods.yaml" in burstline("--help").stdout
+
+
+@pytest.mark.parametrize("version", ["1.20", "1.27", "1.38", "1.x", "2.36", "1.36banana", "36", ""])
+def test_a_version_whose_formulas_are_not_modelled_is_refused(cluster: str, version: str) -> None:
+    done = burstline(cluster, "--kubernetes", version)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{version!r} is not among the versions modelled, 1.28 to 1.37" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.37", "v1.35.2", "v1.34.1-eks-113cf36"])
+def test_a_version_may_be_spelled_as_the_server_prints_it(cluster: str, version: str) -> None:
+    assert burstline(cluster, "--kubernetes", version).returncode == 0
+
+
+def test_files_put_together_without_a_document_mark_are_refused_with_both_lines(tmp_path: Path) -> None:
+    both = tmp_path / "both.yaml"
+    text = yaml.safe_dump({"items": [node_document("n")], "kind": "List"})
+    both.write_text(text + yaml.safe_dump({"items": [pod_document("p")], "kind": "List"}))
+    done = burstline(str(both))
+    assert (done.returncode, done.stdout) == (2, "")
+    second = text.count("\n") + 1
+    assert f"line {second}: found key 'items' stands already in line 1" in done.stderr
+
+
+def test_names_are_not_cut_when_standard_output_is_no_terminal(cluster: str, tmp_path: Path) -> None:
+    names = [f"{'long-' * 30}{end}" for end in ("a", "b")]
+    pods = write(tmp_path / "pods.yaml", *(pod_document(name) for name in names))
+    found = burstline(cluster, "--pods", pods).stdout
+    assert [found.count(f"default/{name} ") for name in names] == [1, 1]

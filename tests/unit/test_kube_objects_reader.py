@@ -150,8 +150,11 @@ def test_a_name_that_comes_twice_is_refused_within_and_across_files(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
-        ("kind: [Pod", "broken YAML"),
+        ("kind: [Pod", "text that is not YAML"),
         ('{"kind": "Pod",', "broken JSON"),
+        ('{"kind": "Pod", "kind": "Node"}', "key 'kind' stands twice"),
+        ("kind: Node\nmetadata: {name: n}\nkind: Pod\n", "line 3: found key 'kind' stands already in line 1"),
+        ("kind: Pod\nmetadata: {creationTimestamp: 2026-13-45}\n", "a value that cannot be read"),
         ("", "no Kubernetes object"),
         ("just words", "found 'just words'"),
         ("- 1\n- 2\n", "give a mapping"),

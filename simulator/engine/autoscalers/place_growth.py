@@ -6,19 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models.errors import InputError, Problem
 from simulator.engine.autoscalers.cluster_autoscaler import grow
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
 from simulator.engine.kube.place import Placement
+from simulator.yaml_text import parse_yaml
 
 
 def read_groups_file(path: Path) -> GroupsFile:
     """A groups file (YAML or JSON) of `burstline place --grow`."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(Problem(str(path), f"an unreadable file ({reason})", "give node groups as YAML or JSON")) from error
     if not isinstance(document, dict):

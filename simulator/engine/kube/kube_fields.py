@@ -28,6 +28,20 @@ def amount(resource: str, text: str) -> int:
     return value
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON mapping whose keys are all different (`object_pairs_hook`); ValueError names a key that stands twice.
+
+    >>> unique_keys([("a", 1), ("b", 2)])
+    {'a': 1, 'b': 2}
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice!r} stands twice in one mapping with the keys {', '.join(map(repr, names))}"[:200])
+    return found
+
+
 class Fields:
     """One mapping of a document. Reading a field of the wrong type adds a problem and gives the default."""
 

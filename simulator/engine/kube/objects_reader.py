@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models.errors import InputError, Problem
-from simulator.engine.kube.kube_fields import Fields
+from simulator.engine.kube.kube_fields import Fields, unique_keys
 from simulator.engine.kube.objects import PODS, Labels, Node, Pod, Selector, Taint
 from simulator.engine.kube.pod_reader import SYSTEM_PRIORITIES, read_pod, read_selector
+from simulator.yaml_text import parse_yaml_documents
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 OWNERS_THAT_SPREAD = ("ReplicationController", "ReplicaSet", "StatefulSet")
@@ -70,17 +69,20 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(str(path), f"an unreadable file ({error})", "give a text file that kubectl printed"))
         return
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        parts = [json.loads(text)] if text.lstrip().startswith(("{", "[")) else list(yaml.load_all(text, Loader=loader))
+        parts = (
+            [json.loads(text, object_pairs_hook=unique_keys)]
+            if text.lstrip().startswith(("{", "["))
+            else parse_yaml_documents(text, str(path))
+        )
     except json.JSONDecodeError as error:
         problems.append(Problem(f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "print it again with kubectl get -o json"))
         return
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        problems.append(Problem(f"{path}{line}", f"broken YAML ({reason})", "print it again with kubectl get -o yaml"))
+    except InputError as error:
+        problems.extend(error.problems)
+        return
+    except ValueError as error:
+        problems.append(Problem(str(path), f"a value that cannot be read ({error})", "print it again with kubectl get -o yaml"))
         return
     yield from _flatten(parts, str(path), problems)
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models.errors import InputError, Problem
 from simulator.engine.kube.kube_fields import Fields
 from simulator.engine.kube.plugins import ORDER, PLUGINS, Settings
+from simulator.yaml_text import parse_yaml
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 POINTS = ("multiPoint", "filter", "score")
@@ -35,8 +34,8 @@ class Profile:
 def read_profile(path: Path, base: Settings | None = None) -> Profile:
     """Read the first profile of a configuration file; InputError lists every problem."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(Problem(str(path), f"an unreadable file ({reason})", "give a KubeSchedulerConfiguration")) from error
     return parse_profile(raw, str(path), base)
