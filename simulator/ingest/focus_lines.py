@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 NODE_USAGE = "(^|-)(BoxUsage|SpotUsage|DedicatedUsage|HostBoxUsage)(:|$)"
 _EC2 = "(service IN ('AmazonEC2', 'Amazon Elastic Compute Cloud', 'Amazon Elastic Compute Cloud - Compute'))"
-_WORKER = f"({_EC2} AND charge_category = 'Usage' AND commitment_status <> 'Unused' AND regexp_matches(usage_type, '{NODE_USAGE}'))"
+_WORKER = (
+    f"({_EC2} AND NOT repeats AND charge_category = 'Usage' AND commitment_status <> 'Unused' "
+    f"AND regexp_matches(usage_type, '{NODE_USAGE}'))"
+)
 _PREPAID = "(charge_category = 'Purchase')"
 _COVERED = "(charge_category = 'Usage' AND (commitment <> '' OR free))"
 _COMPUTE = (
@@ -32,9 +35,15 @@ _CATEGORY = f"""(CASE
     ELSE 'managed_services' END)"""
 _EC2_BESIDE = "service IN ('ComputeSavingsPlans', 'AWSDataTransfer', 'AWSELB', 'AmazonVPC', 'AmazonECS')"
 _MOVABLE = (
-    f"(kind IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee') "
-    f"OR (kind = 'discount' AND ({_EC2} OR {_EKS} OR {_EC2_BESIDE})))"
+    f"(NOT repeats AND (kind IN ('compute', 'block_storage', 'control_plane', 'network', 'commitment_fee') "
+    f"OR (kind = 'discount' AND ({_EC2} OR {_EKS} OR {_EC2_BESIDE}))))"
 )
+
+
+def _counted(value: str, otherwise: str = "0") -> str:
+    """Nothing for an allocated row that repeats a charge of the same bill."""
+    return f"CASE WHEN repeats THEN {otherwise} ELSE {value} END"
+
 
 FACTS: Mapping[str, str] = {"kind": _CATEGORY, "is_worker": _WORKER}
 """SQL over the groups; the columns below are told from these too."""
@@ -57,28 +66,29 @@ DERIVED: Mapping[str, str] = {
     "tag": "tag",
     "worker": "is_worker",
     "movable": _MOVABLE,
-    "explained": "''",
+    "explained": _counted("''", "'split cost of a charge that has its own row'"),
     "provisional": "provisional",
     "billed_currency": "currency",
     "untagged_rows": "untagged_rows",
     "bare_rows": "bare_rows",
     "quantity": "coalesce(quantity, 0)",
-    "billed": "unblended",
-    "unblended": "unblended",
-    "amortised": "coalesce(effective, 0)",
-    "list_cost": "list_cost",
-    "contracted": "contracted",
-    "net_unblended": "unblended",
-    "net_amortised": "coalesce(effective, 0)",
+    "billed": _counted("unblended"),
+    "unblended": _counted("unblended"),
+    "amortised": _counted("coalesce(effective, 0)"),
+    "list_cost": _counted("list_cost", "NULL"),
+    "contracted": _counted("contracted", "NULL"),
+    "net_unblended": _counted("unblended"),
+    "net_amortised": _counted("coalesce(effective, 0)"),
     "mapped_discount": "0",
-    "upfront_bought": f"CASE WHEN {_PREPAID} AND NOT recurring THEN unblended - coalesce(effective, 0) ELSE 0 END",
-    "upfront_amortised": f"CASE WHEN {_COVERED} OR ({_PREPAID} AND recurring) THEN coalesce(effective, 0) - unblended ELSE 0 END",
-    "fee": f"CASE WHEN {_PREPAID} AND commitment <> '' THEN unblended ELSE 0 END",
-    "used": """CASE WHEN commitment <> '' AND charge_category = 'Usage' AND commitment_status <> 'Unused'
+    "upfront_bought": f"CASE WHEN {_PREPAID} AND NOT repeats AND NOT recurring THEN unblended - coalesce(effective, 0) ELSE 0 END",
+    "upfront_amortised": f"""CASE WHEN NOT repeats AND ({_COVERED} OR ({_PREPAID} AND recurring))
+        THEN coalesce(effective, 0) - unblended ELSE 0 END""",
+    "fee": f"CASE WHEN {_PREPAID} AND NOT repeats AND commitment <> '' THEN unblended ELSE 0 END",
+    "used": """CASE WHEN NOT repeats AND commitment <> '' AND charge_category = 'Usage' AND commitment_status <> 'Unused'
         THEN coalesce(effective, 0) ELSE 0 END""",
-    "unused": "CASE WHEN commitment <> '' AND commitment_status = 'Unused' THEN coalesce(effective, 0) ELSE 0 END",
+    "unused": "CASE WHEN NOT repeats AND commitment <> '' AND commitment_status = 'Unused' THEN coalesce(effective, 0) ELSE 0 END",
     "net_rows": "0",
-    "unpriced_rows": "unpriced_rows",
-    "unamortised_rows": "effective_missing",
+    "unpriced_rows": _counted("unpriced_rows"),
+    "unamortised_rows": _counted("effective_missing"),
     "fallback_rows": "0",
 }

@@ -231,7 +231,7 @@ def _net_amortised(sums: dict[str, Any], form: DiscountForm, discounts: Decimal)
     without commitments, cost less discount.
     """
     if form in ("lines", "map"):
-        movable_discount = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
+        movable_discount: Decimal = sums["movable_discount"] + (sums["movable_mapped"] if form == "map" else Decimal(0))
         gross = sums["amortised"] - (discounts if form == "lines" else Decimal(0))
         fixed: Decimal = gross - (sums["movable_amortised"] - sums["movable_discount"])
         return _addressable(sums, form) + fixed + discounts - movable_discount
@@ -296,7 +296,7 @@ def _notes(sums: dict[str, Any], categories: list[dict[str, Any]], form: Discoun
         if row["category"] == "unknown":
             notes.append(f"{row['rows']} rows of unknown line types are kept at unblended cost {row['cash']:.6f}")
     if sums["rows_explained"]:
-        notes.append(f"{sums['rows_explained']} rows explained: split costs of instances that have their own rows")
+        notes.append(f"{sums['rows_explained']} rows explained: split costs of charges that have their own rows")
     if form == "lines" and sums["net_rows"] and sums["net_unblended"] != sums["unblended"]:
         notes.append(f"discounts are lines; the net columns' total {sums['net_unblended']:.6f} is not used as well")
     if sums["converted_rows"]:

@@ -3,6 +3,10 @@
 AWS writes it as FOCUS_1_2_AWS with the extra columns x_ServiceCode, x_UsageType and x_Operation. The specification's own
 samples are not clean; what they break (text `NULL`, dates like 5/1/25, costs like "$10,100.00 ", whole-dollar effective
 cost, shifted columns) is read where it is plain what was meant, and told.
+
+FOCUS 1.3 names the provider in ServiceProviderName and may split a charge over what used it (AllocatedMethodId, ...). Such
+allocated rows replace the charge they split and add up to it, so they count; where the charge is in the file too (equal
+dimensions, equal billed and effective cost), they are explained and only the charge counts.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ class Focus:
         """
         tag, tag_key, bare = _tags(connection, table, options)
         return Grouping(
-            rows=_rows(table, tag, bare),
+            rows=_rows(table, tag, bare) | {"repeats": _repeats(connection, table)},
             keys=_KEYS,
             sums=_sums(table),
             checks=_checks(table),
@@ -91,17 +95,43 @@ _HITS = {
 
 
 def _tags(connection: duckdb.DuckDBPyConnection, table: Table, options: Options) -> tuple[str, str, str]:
-    if not table.has("Tags"):
-        return "''", "", "true"
-    mine = [key for key in map_keys(connection, table, "Tags") if not letters(key).startswith("aws")]
-    spelt = {name: [key for key in mine if letters(key) in (letters(name), "user" + letters(name))] for name in options.tag_keys}
+    """SQL of the chosen tag, its key, and SQL of rows without any user tag; allocated rows have tags of their own too."""
+    columns = [name for name in ("Tags", "AllocatedTags") if table.has(name)]
+    mine = [(column, key) for column in columns for key in map_keys(connection, table, column) if not letters(key).startswith("aws")]
+    spelt = {
+        name: [(column, key) for column, key in mine if letters(key) in (letters(name), "user" + letters(name))]
+        for name in options.tag_keys
+    }
     chosen = next((name for name in options.tag_keys if spelt[name]), "")
     return _first_of(table, spelt.get(chosen, [])), chosen, f"{_first_of(table, mine)} = ''"
 
 
-def _first_of(table: Table, keys: list[str]) -> str:
-    values = ", ".join(map_value(table, "Tags", key) for key in keys)
-    return f"coalesce({values}, '')" if keys else "''"
+def _first_of(table: Table, places: list[tuple[str, str]]) -> str:
+    values = ", ".join(map_value(table, column, key) for column, key in places)
+    return f"coalesce({values}, '')" if places else "''"
+
+
+_SHARED = (
+    *("BillingAccountId", "SubAccountId", "BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory"),
+    *("ChargeDescription", "CommitmentDiscountId", "CommitmentDiscountStatus", "ResourceId", "ServiceName", "SkuId", "SkuPriceId"),
+)
+
+
+def _repeats(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """SQL: an allocated row whose whole charge is in the file as well."""
+    if not table.has("AllocatedMethodId"):
+        return "false"
+    part = f"({table.text('AllocatedMethodId')} <> '')"
+    if not connection.execute(f"SELECT bool_or({part}) AND NOT bool_and({part}) FROM {table.relation}").fetchall()[0][0]:
+        return "false"
+    charge = f"hash({', '.join(table.text(name) for name in _SHARED)})"
+    costs = {name: f"coalesce({table.money(name, symbols=True)}, 0)" for name in ("BilledCost", "EffectiveCost")}
+    same = " AND ".join(f"abs(sum(CASE WHEN part THEN {name} ELSE -{name} END)) <= 0.000001" for name in costs)
+    rows = (
+        f"SELECT {charge} AS charge, {part} AS part, {', '.join(f'{sql} AS {name}' for name, sql in costs.items())} FROM {table.relation}"
+    )
+    twice = f"SELECT charge FROM ({rows}) GROUP BY charge HAVING bool_or(part) AND NOT bool_and(part) AND {same}"
+    return f"({part} AND {charge} IN ({twice}))"
 
 
 def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
@@ -109,8 +139,8 @@ def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
         "payer": table.text("BillingAccountId"),
         "period_start": table.time("BillingPeriodStart"),
         "account": table.text("SubAccountId", "BillingAccountId"),
-        "provider": table.text("ProviderName", "ServiceProviderName", "PublisherName"),
-        "publisher": f"lower({table.text('PublisherName')})",
+        "provider": table.text("ProviderName", "ServiceProviderName", "HostProviderName", "PublisherName"),
+        "publisher": f"lower({table.text('PublisherName', 'ServiceProviderName')})",
         "issuer": f"lower({table.text('InvoiceIssuerName')})",
         "currency": f"upper({table.text('BillingCurrency')})" if table.has("BillingCurrency") else "'USD'",
         "charge_category": table.text("ChargeCategory"),
@@ -132,7 +162,7 @@ def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
         "zone": table.text("AvailabilityZone"),
         "user_tag": tag,
         "bare": bare,
-        "row_name": table.text("ResourceId", "SkuPriceId", "ChargeDescription"),
+        "row_name": table.text("AllocatedResourceId", "ResourceId", "SkuPriceId", "ChargeDescription"),
         **{name: table.money(column, symbols=True) for name, column in _MONEY.items()},
     }
 
@@ -145,17 +175,19 @@ _MONEY = {
     "quantity": "ConsumedQuantity",
 }
 _BY_HOUR = f"(commitment <> '' OR regexp_matches(usage_type, '{NODE_USAGE}'))"
-_OURS = "(publisher = '' OR starts_with(publisher, 'amazon') OR starts_with(publisher, 'aws'))"
+_OURS = "regexp_matches(publisher, '^(amazon|aws|$)')"
+_THROUGH_AWS = "(regexp_matches(issuer, '^(amazon|aws)') AND NOT regexp_matches(lower(provider), '^(amazon|aws|$)'))"
 _PLAIN_KEYS = (
     *("payer", "period_start", "account", "provider", "currency", "charge_category", "service", "service_category", "usage_type"),
-    *("operation", "region", "pricing_category", "commitment", "commitment_type", "commitment_status", "provisional"),
+    *("operation", "region", "pricing_category", "commitment", "commitment_type", "commitment_status", "provisional", "repeats"),
 )
 _KEYS = {
     **{name: name for name in _PLAIN_KEYS},
     "charge_start": f"CASE WHEN {_BY_HOUR} THEN began ELSE period_start END",
     "charge_end": f"CASE WHEN {_BY_HOUR} THEN ended END",
     "support": "contains(service_name, 'support')",
-    "marketplace": f"(contains(lower(provider) || publisher || issuer, 'marketplace') OR (upper(provider) = 'AWS' AND NOT {_OURS}))",
+    "marketplace": f"({_THROUGH_AWS} OR contains(lower(provider) || publisher || issuer, 'marketplace') "
+    f"OR (upper(provider) = 'AWS' AND NOT {_OURS}))",
     "free": "(coalesce(billed, 0) = 0)",
     "recurring": "(frequency = 'Recurring')",
     "returned": "contains(description, 'refund')",
