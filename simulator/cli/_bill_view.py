@@ -10,6 +10,8 @@ from models.unknown import Unknown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from models.bill import BillPeriod, BillReport
     from simulator.ingest.cost_explorer import CrossCheck
 
@@ -39,6 +41,10 @@ _PLAIN = (
     "tag_key",
     "discount_form",
 )
+
+_KEY_MONEY = ("invoice", "unblended", "amortised", "addressable")
+_FEW, _LABEL_WIDTH, _AMOUNT_WIDTH = 2, 42, 23
+"""Periods that always stand side by side; more of them when the terminal has the characters for a label and its amounts."""
 
 
 def as_document(report: BillReport, checks: Sequence[CrossCheck] = (), ledger_rows: int | None = None) -> dict[str, Any]:
@@ -101,22 +107,20 @@ def _period(period: BillPeriod) -> dict[str, Any]:
 
 
 def draw(report: BillReport, checks: Sequence[CrossCheck] = ()) -> None:
-    """Print the reconciliation to stdout, what was refused to stderr."""
+    """Print the reconciliation, of many periods the key amounts, to stdout, what was refused to stderr."""
     from rich.console import Console
-    from rich.table import Table
 
     out, err = Console(), Console(stderr=True)
-    if report.periods:
-        table = Table(title="Bills, reconciled", title_justify="left")
-        table.add_column("")
-        for period in report.periods:
-            table.add_column(f"{period.period}{' (provisional)' if period.provisional else ''}\n{period.format}", justify="right")
-        for label, cells in _lines(report.periods):
-            table.add_row(label, *cells)
-        out.print(table)
-    for period in report.periods:
-        for note in period.notes:
-            out.print(f"{period.period}: {note}", markup=False, highlight=False)
+    if report.periods and len(report.periods) <= max(_FEW, (out.width - _LABEL_WIDTH) // _AMOUNT_WIDTH):
+        out.print(_side_by_side(report.periods))
+    elif report.periods:
+        out.print(_one_row_each(report.periods))
+        if any(period.provisional for period in report.periods):
+            out.print("* provisional: not invoiced yet", markup=False, highlight=False)
+        out.print("From each invoice to its addressable run rate: --json", markup=False, highlight=False)
+    for note, periods in _noted(report.periods).items():
+        others = f" and {len(periods) - 1} more" if len(periods) > 1 else ""
+        out.print(f"{periods[0]}{others}: {note}", markup=False, highlight=False)
     for check in checks:
         same = "agrees with" if check.passed else "differs from"
         amounts = f"{_money(check.bill, check.currency)} {same} Cost Explorer's {_money(check.cost_explorer, check.currency)}"
@@ -127,6 +131,61 @@ def draw(report: BillReport, checks: Sequence[CrossCheck] = ()) -> None:
         )
     for refusal in report.refused:
         err.print(f"refused {refusal.place}: found {refusal.found}; {refusal.mend}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _side_by_side(periods: tuple[BillPeriod, ...]) -> Table:
+    """Every step of few periods, one column a period."""
+    from rich.table import Table
+
+    table = Table(title="Bills, reconciled", title_justify="left")
+    table.add_column("")
+    for period in periods:
+        table.add_column(f"{period.period}{' (provisional)' if period.provisional else ''}\n{period.format}", justify="right")
+    for label, cells in _lines(periods):
+        table.add_row(label, *cells)
+    return table
+
+
+def _one_row_each(periods: tuple[BillPeriod, ...]) -> Table:
+    """The key amounts of many periods, one row a period, and their sum where they share a currency."""
+    from rich.table import Table
+
+    currencies = sorted({period.currency for period in periods})
+    formats = ", ".join(sorted({period.format for period in periods}))
+    title = f"{len(periods)} bills, reconciled, in {' and '.join(currencies)} ({formats})"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("period", no_wrap=True)
+    for name in ("invoice", "cash", "amortised", "addressable", "worker h", "rows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for period in periods:
+        money = [_short(getattr(period, name), period.currency, len(currencies) > 1) for name in _KEY_MONEY]
+        name = f"{period.period}{'*' if period.provisional else ''}"
+        table.add_row(name, *money, f"{period.worker_hours:,.1f}", f"{period.rows_in:,}")
+    if len(currencies) == 1:
+        sums = [_short(_total([getattr(period, name) for period in periods]), currencies[0], False) for name in _KEY_MONEY]
+        hours, rows = sum(period.worker_hours for period in periods), sum(period.rows_in for period in periods)
+        table.add_row("sum", *sums, f"{hours:,.1f}", f"{rows:,}", style="bold")
+    return table
+
+
+def _total(values: Sequence[Decimal | Unknown]) -> Decimal | Unknown:
+    unknown = [value for value in values if isinstance(value, Unknown)]
+    return unknown[0] if unknown else sum((value for value in values if isinstance(value, Decimal)), Decimal(0))
+
+
+def _short(value: Decimal | Unknown, currency: str, named: bool) -> str:
+    if isinstance(value, Unknown):
+        return "unknown"
+    return f"{round(value, 2) or Decimal(0):,.2f}{f' {currency}' if named else ''}"
+
+
+def _noted(periods: tuple[BillPeriod, ...]) -> dict[str, list[str]]:
+    """Notes in the order of their first period, with the periods that have them."""
+    notes: dict[str, list[str]] = {}
+    for period in periods:
+        for note in period.notes:
+            notes.setdefault(note, []).append(period.period)
+    return notes
 
 
 def _lines(periods: tuple[BillPeriod, ...]) -> list[tuple[str, list[str]]]:

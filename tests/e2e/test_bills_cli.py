@@ -83,6 +83,49 @@ def test_store_keeps_periods_and_worker_hours_for_later_commands(tmp_path: Path)
     assert [period.period for period in load_periods(connection)] == ["2025-01"]
 
 
+def months(folder: Path, count: int, currency: str = "USD") -> Path:
+    """One bill of several months, the number of the month as its cost."""
+    rows = []
+    for number in range(count):
+        start = f"{2020 + number // 12}-{number % 12 + 1:02}-01T0"
+        times = {"bill__BillingPeriodStartDate": f"{start}0:00:00Z", "lineItem__UsageStartDate": f"{start}0:00:00Z"}
+        cost = {"lineItem__UsageEndDate": f"{start}1:00:00Z", "lineItem__UnblendedCost": number + 1}
+        rows.append(row(**times, **cost, lineItem__CurrencyCode=currency))
+    rows[-1]["bill/InvoiceId"] = ""
+    return write(folder / f"{currency}.csv", rows)
+
+
+def test_many_periods_are_a_row_each(tmp_path: Path) -> None:
+    told = bill(months(tmp_path, 60)).stdout.splitlines()
+    assert told[0].split() == ["60", "bills,", "reconciled,", "in", "USD", "(aws_cur_legacy)"]
+    assert told[1].split() == ["period", "invoice", "cash", "amortised", "addressable", "worker", "h", "rows"]
+    table = [line.split() for line in told[2:63]]
+    for number, cells in enumerate(table[:60]):
+        name = f"{2020 + number // 12}-{number % 12 + 1:02}{'*' if number == 59 else ''}"
+        assert cells == [name, *[f"{number + 1}.00"] * 4, "1.0", "1"]
+    assert table[60] == ["sum", *["1,830.00"] * 4, "60.0", "60"]  # 60 x 61 / 2
+    assert told[63] == "* provisional: not invoiced yet"
+    assert max(map(len, told)) <= 80
+
+
+def test_many_periods_of_two_currencies_have_no_sum(tmp_path: Path) -> None:
+    first, second = months(tmp_path, 3), months(tmp_path, 3, "KRW")
+    second.write_text(second.read_text(encoding="utf-8").replace("000000000042", "000000000043"), encoding="utf-8")
+    told = bill(first, second).stdout
+    assert "6 bills, reconciled, in KRW and USD" in told
+    assert "3.00 KRW" in told
+    assert "sum" not in told
+
+
+def test_a_note_of_many_periods_is_told_once(tmp_path: Path) -> None:
+    told = bill(months(tmp_path, 3)).stdout
+    assert told.count("provisional: rows without an invoice id") == 1
+    fees = [line("DiscountedUsage", "0", bill__BillingPeriodStartDate=f"2025-0{n}-01T00:00:00Z") for n in (1, 2, 3)]
+    told = bill(write(tmp_path / "fees.csv", fees)).stdout
+    assert told.count("amortised cost is unknown") == 1
+    assert "2025-01 and 2 more: amortised cost is unknown" in told
+
+
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
