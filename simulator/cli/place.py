@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from simulator.engine.kube.scheduler_config import Profile
 
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
+NAMES = 5
+"""Pods named in a line before it ends in dots; `--json` names all."""
+
 OLDEST, NEWEST = 28, 37
 VERSION = re.compile(r"v?1\.([0-9]{1,3})(\.[0-9]+([-+].+)?)?")
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -139,6 +142,8 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
             _explain(console, placement, answer, top)
     for group, before, after, most in (step for plan in growth["plans"] for step in plan):
         console.print(f"grow {group}: {before} -> {after} nodes (at most {most})")
+    if left := growth.get("still_pending"):
+        console.print(f"no growth helps {len(left)} of the pods: {', '.join(left[:NAMES])}{', ...' if len(left) > NAMES else ''}")
     for warning in (*placement.warnings, *growth["warnings"]):
         click.echo(f"note: {warning}", err=True)
 

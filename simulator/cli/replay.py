@@ -84,6 +84,10 @@ def _show(runs: list[Replay], agreements: dict[str, Any]) -> None:
         spread = f"{min(seconds):,.0f}" if len(runs) == 1 else f"{min(seconds):,.0f} to {max(seconds):,.0f}"
         table.add_row(group, f"{max(values):.0f}", f"{sum(values) / len(values):.2f}", f"{values[-1]:.0f}", spread)
     console.print(table)
+    waiting = first.pending()
+    console.print(
+        f"pods pending: most {max(waiting):.0f}, mean {sum(waiting) / len(waiting):.2f}, at the end {waiting[-1]:.0f}", highlight=False
+    )
     for up in first.scale_ups:
         moves = ", ".join(f"{group} {before} to {after}" for group, before, after, _ in up["plan"])
         console.print(f"{up['second']:9.2f} s  + {moves}", highlight=False)

@@ -85,6 +85,38 @@ def test_grow_adds_what_the_autoscaler_would(tmp_path: Path) -> None:
     assert found["nodes_after"] == {"general": 15}
 
 
+def test_grow_names_pods_that_no_group_can_ever_take(tmp_path: Path) -> None:
+    pods = write(
+        tmp_path / "pods.yaml", *(pod_document(f"big-{i}", "100") for i in range(7)), pod_document("fits", "5"), pod_document("over", "15")
+    )
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(yaml.safe_dump({"groups": {"general": {"allocatable": {"cpu": "15", "memory": "60Gi", "pods": "110"}, "max": 9}}}))
+    found = answer(pods, "--grow", str(groups))
+    assert found["nodes_after"] == {"general": 1}
+    assert len(found["still_pending"]) == 8
+    never = "stays pending: no group fits even when empty: it asks for cpu"
+    assert [text for text in found["warnings"] if "stays pending" in text] == [
+        f"pod default/big-0 and 6 more like it {never} 100, an empty node has at most 14900m (general)",
+        f"pod default/over {never} 15, an empty node has at most 14900m (general)",
+    ]
+    done = burstline(pods, "--grow", str(groups))
+    assert "no growth helps 8 of the pods: default/big-0, default/big-1," in done.stdout
+    assert "note: pod default/big-0 and 6 more like it stays pending" in done.stderr
+
+
+def test_grow_tells_a_group_that_is_full_from_one_that_never_fits(tmp_path: Path) -> None:
+    """Two nodes of 15 cpu take three pods of 5 cpu each: 6 of 8."""
+    pods = write(tmp_path / "pods.yaml", *(pod_document(f"p{i}", "5") for i in range(8)))
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(yaml.safe_dump({"groups": {"general": {"allocatable": {"cpu": "15", "memory": "60Gi", "pods": "110"}, "max": 2}}}))
+    found = answer(pods, "--grow", str(groups))
+    assert found["nodes_after"] == {"general": 2}
+    assert len(found["still_pending"]) == 2
+    assert [text.partition("stays pending: ")[2] for text in found["warnings"] if "stays pending" in text] == [
+        "the groups it fits are at their limits, or other pods keep it away"
+    ]
+
+
 def test_a_table_for_people_and_notes_on_stderr(cluster: str, tmp_path: Path) -> None:
     claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}]
     pods = write(tmp_path / "pods.yaml", pod_document("small"), pod_document("huge", "99"), pod_document("disk", volumes=claim))

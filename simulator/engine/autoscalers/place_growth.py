@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from models.errors import InputError, Problem
+from simulator.engine.autoscalers.binpacking import kind_key
 from simulator.engine.autoscalers.cluster_autoscaler import grow
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
+from simulator.engine.autoscalers.never_starts import group_offers, why_never
+from simulator.engine.kube.objects import Pod
 from simulator.engine.kube.place import Placement
 from simulator.yaml_text import parse_yaml
 
@@ -40,5 +44,21 @@ def growth_document(placement: Placement, file: GroupsFile) -> dict[str, Any]:
         "plans": [[list(plan.row())] for plan in growth.plans],
         "nodes_after": dict(growth.nodes_after),
         "still_pending": list(growth.left),
-        "warnings": list(file.warnings),
+        "warnings": [*file.warnings, *_left_over(pending, set(growth.left), file)],
     }
+
+
+def _left_over(pending: Sequence[Pod], left: Set[str], file: GroupsFile) -> list[str]:
+    """Why pods stay pending though groups may grow, one warning for all pods of one kind."""
+    offers = group_offers(file, as_the_autoscaler_sees_it=True)
+    kinds: dict[object, list[Pod]] = {}
+    for pod in pending:
+        if pod.key in left:
+            kinds.setdefault(kind_key(pod), []).append(pod)
+    found = []
+    for pods in kinds.values():
+        reason = why_never(pods[0], offers)
+        why = f"no group fits even when empty: {reason}" if reason else "the groups it fits are at their limits, or other pods keep it away"
+        more = f" and {len(pods) - 1} more like it" if len(pods) > 1 else ""
+        found.append(f"pod {pods[0].key}{more} stays pending: {why}")
+    return found

@@ -20,6 +20,7 @@ from models.units import MS_PER_S
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts, read_groups
 from simulator.engine.autoscalers.karpenter_input import preferences, read_karpenter
+from simulator.engine.autoscalers.never_starts import idle_pool_shapes, idle_shapes
 from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.autoscalers.replay_karpenter import Karpenter
@@ -46,6 +47,10 @@ class Curve:
         """Length of the curve."""
         return max((len(series) for series in self.replicas), default=0)
 
+    def wanted(self) -> list[Pod]:
+        """One pod of each shape that the curve ever asks for."""
+        return [pod for pod, series in zip(self.pods, self.replicas, strict=True) if any(series)]
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -70,6 +75,10 @@ class Replay:
     def nodes_at_end(self) -> dict[str, float]:
         """Nodes of each group in the last sample."""
         return dict(zip(self.groups, self.rows[-1][1:-2], strict=True))
+
+    def pending(self) -> list[float]:
+        """Pods without a node in each sample."""
+        return [row[-1] for row in self.rows]
 
     def document(self) -> dict[str, Any]:
         """The JSON keys that scripts rely on."""
@@ -143,6 +152,7 @@ def _rows(seen: Sequence[tuple[int, Counter[str], int, int]], groups: Sequence[s
 
 def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, place: str, event_driven: bool) -> Replay:
     file = read_groups(document, place, ignore=NOTES)
+    idle = idle_shapes(curve.wanted(), file, place)
     streams = Streams(seed)
     world = World(simpy.Environment(), Kinds.of(curve.pods), streams, LATENCIES)
     autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
@@ -150,13 +160,14 @@ def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, pl
     columns = tuple(group.name for group in file.groups)
     ups = tuple({"second": _seconds(at), "plan": [list(plan.row())]} for at, plan in autoscaler.scale_ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in autoscaler.scale_downs)
-    return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, file.warnings)
+    return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, (*file.warnings, *idle))
 
 
 def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str) -> Replay:
     terms, odd = preferences(document.get("affinity"), place)
     kinds = Kinds.of([dataclasses.replace(pod, preferred=terms) for pod in curve.pods])
     file = read_karpenter(document, kinds, place, ignore=NOTES)
+    idle = idle_pool_shapes(curve.wanted(), file, kinds, place)
     streams = Streams(seed)
     world = World(simpy.Environment(), kinds, streams, LATENCIES)
     karpenter = Karpenter(world, file, streams)
@@ -167,7 +178,7 @@ def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str)
     ups = tuple({"second": _seconds(at), "plan": [[group, before, after, None]]} for at, group, before, after in karpenter.log.ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in karpenter.log.downs)
     names = ("second", *columns, "bound", "pending")
-    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd), sum(hourly) / len(hourly))
+    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd, *idle), sum(hourly) / len(hourly))
 
 
 def _seconds(milliseconds: int) -> float:
