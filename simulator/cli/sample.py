@@ -8,7 +8,7 @@ import click
 
 from simulator.cli import json_option, print_json
 
-EXTRA_NAMES = ("edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace")
+EXTRA_NAMES = ("edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace", "legacy-cur", "cur2-csv")
 
 
 @click.command()
@@ -18,7 +18,13 @@ EXTRA_NAMES = ("edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "ma
 @click.option("--days", type=click.IntRange(1, 3650), help="Length in days; a year by default.")
 @click.option("--hours", type=click.IntRange(1, 87600), help="Length in hours, instead of --days.")
 @click.option("--seed", type=click.IntRange(0), default=40, show_default=True, help="Names and ids; amounts do not depend on it.")
-@click.option("--with", "extras", type=click.Choice(EXTRA_NAMES), multiple=True, help="What no public bill holds; may be repeated.")
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice(EXTRA_NAMES),
+    multiple=True,
+    help="What no public bill holds, or the bill as text; may be repeated.",
+)
 @json_option
 def command(out: Path, days: int | None, hours: int | None, seed: int, extras: tuple[str, ...], as_json: bool) -> None:
     """Generate the shipped company: a year of bills, usage and a cluster snapshot.

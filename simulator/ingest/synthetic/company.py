@@ -22,8 +22,8 @@ from models.units import HOURS_PER_YEAR
 from models.usage import UsageHistory, WorkloadKey
 from models.workload import Workload
 
-Extra = Literal["edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace"]
-EXTRAS: tuple[Extra, ...] = ("edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace")
+Extra = Literal["edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace", "legacy-cur", "cur2-csv"]
+EXTRAS: tuple[Extra, ...] = ("edp-lines", "edp-net", "edp-map", "split", "mixed-currency", "marketplace", "legacy-cur", "cur2-csv")
 
 START = datetime(2025, 1, 5, 15, tzinfo=UTC)
 """Monday 2025-01-06 00:00 KST; the hours of the calendar below are KST."""

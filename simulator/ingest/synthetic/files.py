@@ -2,6 +2,7 @@
 
     OUT/bill/cur2/data/BILLING_PERIOD=2025-01/workspaces-00001.snappy.parquet    one file per UTC billing month
     OUT/bill/focus/data/BILLING_PERIOD=2025-01/workspaces-00001.snappy.parquet   the same charges
+    OUT/bill/legacy-cur/20250101-20250201/..., OUT/bill/cur2-csv/data/...        the same as csv.gz, when asked for
     OUT/usage/usage.parquet, OUT/usage/exposition.prom
     OUT/cluster/nodes.yaml, OUT/cluster/pods.yaml
     OUT/manifest.json
@@ -27,6 +28,7 @@ from simulator.ingest.synthetic import cur2, focus
 from simulator.ingest.synthetic.bill import bill_lines
 from simulator.ingest.synthetic.cluster import exposition, nodes_yaml, pods_yaml
 from simulator.ingest.synthetic.company import Company, usage_history, workers
+from simulator.ingest.synthetic.cur_text import write_cur2_csv, write_legacy_cur
 from simulator.ingest.synthetic.lines import Period, billing_periods
 from simulator.ingest.synthetic.split import split_lines
 from simulator.progress import SILENT, Progress
@@ -125,6 +127,10 @@ def _write_bills(
     place = Path("data") / f"BILLING_PERIOD={period.name}" / EXPORT
     _write_parquet(out / "bill" / "cur2" / place, cur2.SCHEMA, rows)
     _write_parquet(out / "bill" / "focus" / place, focus.SCHEMA, charges)
+    if "legacy-cur" in company.extras:
+        write_legacy_cur(out / "bill" / "legacy-cur", company, period, rows)
+    if "cur2-csv" in company.extras:
+        write_cur2_csv(out / "bill" / "cur2-csv", period, rows)
     return {"cur2": sum(map(len, rows)), "focus": sum(map(len, charges))}
 
 
