@@ -101,19 +101,21 @@ def _value_at(values: NDArray[np.float64], log_growth: float) -> float:
 
 
 def payback_periods(flows: Sequence[float] | NDArray[np.float64]) -> float | Unknown:
-    """Periods until the running sum of flows stays non-negative, linear inside the period.
+    """Periods until the running sum of flows is first not negative, linear inside the period; Unknown when it never is.
+
+    Later outlays do not move it, so a longer horizon gives the same answer.
 
     >>> payback_periods([-100, 40, 40, 40])
     2.5
     """
     running = np.cumsum(np.asarray(flows, dtype=np.float64))
-    if running.size == 0 or running[-1] < 0:
+    recovered = np.flatnonzero(running >= 0)
+    if recovered.size == 0:
         return Unknown("the outlay is not recovered within the horizon")
-    below = np.flatnonzero(running < 0)
-    if below.size == 0:
+    first = int(recovered[0])
+    if first == 0:
         return 0.0
-    last = int(below[-1])
-    return last + float(-running[last] / (running[last + 1] - running[last]))
+    return first - 1 + float(-running[first - 1] / (running[first] - running[first - 1]))
 
 
 def straight_line(present: float, salvage: float, years: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ Two views are never mixed: a statement spreads purchases over their life (annuit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -40,11 +40,15 @@ class CostLine:
 
 @dataclass(frozen=True)
 class CostStatement:
-    """Yearly cost of one way to serve the demand, line by line, and what has to be bought for it."""
+    """Yearly cost of one way to serve the demand, line by line, and the purchase list behind it.
+
+    `standing_usd` is the price of the part of the list that already stands and is not bought again.
+    """
 
     name: str
     lines: tuple[CostLine, ...]
     purchases: tuple[BomLine, ...] = ()
+    standing_usd: float = 0.0
 
     @property
     def usd_per_year(self) -> float:
@@ -53,7 +57,12 @@ class CostStatement:
 
     @property
     def capex_usd(self) -> float:
-        """Sum of all purchases."""
+        """Sum of all purchases beyond what already stands."""
+        return max(self.purchases_usd - self.standing_usd, 0.0)
+
+    @property
+    def purchases_usd(self) -> float:
+        """Sum of the whole purchase list."""
         return sum(line.usd for line in self.purchases)
 
     def of(self, *kinds: LineKind) -> float:
@@ -72,7 +81,7 @@ class CostStatement:
 
     def with_lines(self, name: str, *lines: CostLine) -> CostStatement:
         """The same purchases under another name with more lines."""
-        return CostStatement(name, (*self.lines, *lines), self.purchases)
+        return replace(self, name=name, lines=(*self.lines, *lines))
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ class Comparison:
     """Opponents side by side over one horizon. NPV, IRR and payback compare `chosen` with `opponent`.
 
     `saving_usd` : float64 [months + 1] = opponent's cost less the chosen plan's, month by month.
+    `recovering_usd` : float64 [months + 1], the saving without servers bought again and without terminal value; paybacks read it.
+    `billed_is_list` : no bill was given, so the list price stands in for AWS as billed.
     """
 
     statements: tuple[CostStatement, ...]
@@ -104,12 +115,14 @@ class Comparison:
     chosen: str
     opponent: str
     saving_usd: NDArray[np.float64]
+    recovering_usd: NDArray[np.float64]
     npv_usd: float
     irr: float | Unknown
     payback_months: float | Unknown
     discounted_payback_months: float | Unknown
     breakeven_nodes: int | Unknown
     breakeven_share: float
+    billed_is_list: bool = False
     notes: tuple[str, ...] = ()
 
     def statement(self, name: str) -> CostStatement:
@@ -240,9 +253,13 @@ class DispatchCheck:
 
 @dataclass(frozen=True)
 class RuleCheck:
-    """The private cost of the rule's own number of nodes, and both ways to dispatch it. `saving_usd` counts one `fte`."""
+    """The private cost of the rule's own number of nodes, and both ways to dispatch it. `saving_usd` counts one `fte`.
+
+    `by_users`: the nodes carry the homed users' own peak; users are not known otherwise, and a share of the peak stands in.
+    """
 
     nodes: int
+    by_users: bool
     capex_usd: float
     without_staff: CostStatement
     fte: float

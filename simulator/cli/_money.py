@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.unknown import Unknown
-from simulator.finance.documents import SideBySide, or_reason
+from simulator.finance.documents import SideBySide, figure, or_reason
+from simulator.finance.opponents import AS_BILLED, best_rate
 from simulator.finance.report import FinanceReport
 
 _WIDE = 200
@@ -37,11 +38,12 @@ def draw_finance(report: FinanceReport, currency: str) -> None:
     table = Table("way", f"{currency} a year", "to buy", f"cash over {report.case.scenario.money.years} years")
     for statement in c.statements:
         cash = c.flow(statement.name).total_usd
-        table.add_row(statement.name, *[f"{value * rate:,.0f}" for value in (statement.usd_per_year, statement.capex_usd, cash)])
+        name = f"{statement.name} (list price, no bill)" if c.billed_is_list and statement.name == AS_BILLED else statement.name
+        table.add_row(name, *[f"{value * rate:,.0f}" for value in (statement.usd_per_year, statement.capex_usd, cash)])
     out.print(table)
     irr = c.irr if isinstance(c.irr, Unknown) else 100.0 * c.irr
-    out.print(f"NPV against AWS at its best: {currency} {c.npv_usd * rate:,.0f}; IRR {or_reason(irr, '{:.1f} %')}")
-    out.print(f"payback {or_reason(c.payback_months, '{:.1f} months')}; break-even at {or_reason(c.breakeven_nodes, '{:.0f} nodes')}")
+    out.print(f"NPV against AWS at its best: {currency} {c.npv_usd * rate:,.0f}; {figure('IRR', irr, '{:.1f} %')}")
+    out.print(f"{figure('payback', c.payback_months, 'after {:.1f} months')}; {figure('break-even', c.breakeven_nodes, 'at {:.0f} nodes')}")
     out.print(f"one more server pays when it works in more than {c.breakeven_share:.1%} of hours")
     _draw_check(report, currency, rate, out)
     drivers = Table("what moves the cost most", f"{currency} a year at low", "at high", "nodes at low", "at high", "plan changes at")
@@ -66,9 +68,9 @@ def _draw_check(report: FinanceReport, currency: str, rate: float, out: Console)
     if not check.nodes:
         return
     plain, staffed = (f"{currency} {value * rate:,.2f}" for value in (check.without_staff.usd_per_year, check.with_staff_usd_per_year))
-    share = report.case.scenario.demand.build_share
-    out.print(f"private cost of the rule's {check.nodes} nodes ({share:.0%} of the users): {plain} a year without staff, {staffed} with")
-    off = f"{report.case.scenario.aws.commitment_discount_share:.0%} off"
+    half = f"{report.case.scenario.demand.build_share:.0%} of the {'users' if check.by_users else 'peak'}"
+    out.print(f"private cost of the rule's {check.nodes} nodes ({half}): {plain} a year without staff, {staffed} with")
+    off = "the bill's rate" if best_rate(report.case).of_bill else f"{report.case.scenario.aws.commitment_discount_share:.0%} off"
     table = Table(
         "dispatch of these nodes", f"AWS left, {currency} a year", "avoided at list price", f"avoided at {off}", f"saving at {off}"
     )
@@ -76,7 +78,8 @@ def _draw_check(report: FinanceReport, currency: str, rate: float, out: Console)
         table.add_row(d.dispatch, *[f"{v * rate:,.0f}" for v in (d.left_usd, d.avoided_usd, d.avoided_best_usd, d.saving_usd)])
     out.print(table)
     if report.views:
-        least = Table("cost of a server", f"{currency} a year", "nodes that cost least on demand", f"at {off}")
+        discount = f"{report.case.scenario.aws.commitment_discount_share:.0%} off"
+        least = Table("cost of a server", f"{currency} a year", "nodes that cost least on demand", f"at {discount}")
         for view in report.views:
             least.add_row(view.name, f"{view.usd_per_node_year * rate:,.0f}", str(view.on_demand_nodes), str(view.best_nodes))
         out.print(least)

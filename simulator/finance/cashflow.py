@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from models.case import Case
 from models.plan import Step
 from models.statement import CashFlow
 from models.units import MONTHS_PER_YEAR
-from simulator.finance.opponents import BEST, HYBRID, all_private_nodes, aws_opponents, hybrid, private_only, yearly_worker_hours
+from simulator.finance.opponents import BEST, HYBRID, all_private_nodes, at_same_rate, aws_opponents, hybrid, private_only
 
 DAYS_PER_YEAR = 365.0
 MONTHS_PER_QUARTER = 3
@@ -39,11 +39,7 @@ def at_quarter(case: Case, quarter: int) -> Case:
     change = (1.0 + case.prices.aws.price_change_share_per_year) ** (quarter // 4)
     if growth == 1.0 and change == 1.0:
         return case
-    grown = case.scaled(growth)
-    billed = case.billed_usd_per_year
-    if billed is not None:
-        billed *= change * yearly_worker_hours(grown, 0.0) / max(yearly_worker_hours(case, 0.0), 1.0)
-    return replace(grown, on_demand_usd_per_h=case.on_demand_usd_per_h * change, billed_usd_per_year=billed)
+    return at_same_rate(case, case.scaled(growth), change)
 
 
 def fleet_by_quarter(case: Case, steps: Sequence[Step]) -> list[dict[str, int]]:
@@ -102,9 +98,18 @@ def owned_flow(case: Case, name: str, fleets: Sequence[Fleet], cash: Callable[[C
     """Purchases, refresh, terminal value and running cost of a fleet that changes by the quarter."""
     flow = _monthly([cash(at_quarter(case, q), fleet) for q, fleet in enumerate(fleets)])
     for batch in batches(case, fleets):
-        add_batch(flow, batch, case.prices.private.life_years * MONTHS_PER_YEAR, case.prices.private.residual_share)
+        flow[batch.month] += batch.usd
+    flow += renewals(case, fleets)
     flow[0] += case.private_statement(name, fleets[0], 0.0).once_usd if fleets else 0.0
     return CashFlow(name, flow)
+
+
+def renewals(case: Case, fleets: Sequence[Fleet]) -> NDArray[np.float64]:
+    """Servers bought again at the end of their life, less the terminal value, by month: float64 [months + 1]."""
+    flow, prices = np.zeros(len(fleets) * MONTHS_PER_QUARTER + 1), case.prices.private
+    for batch in batches(case, fleets):
+        renew(flow, batch, prices.life_years * MONTHS_PER_YEAR, prices.residual_share)
+    return flow
 
 
 def batches(case: Case, fleets: Sequence[Fleet]) -> list[Batch]:
@@ -119,14 +124,13 @@ def batches(case: Case, fleets: Sequence[Fleet]) -> list[Batch]:
     return bought
 
 
-def add_batch(flow: NDArray[np.float64], batch: Batch, life: int, residual_share: float) -> None:
-    """Pay a batch, buy it again at the end of each life, and credit what it is worth when the horizon ends.
+def renew(flow: NDArray[np.float64], batch: Batch, life: int, residual_share: float) -> None:
+    """Buy a batch again at the end of each life, and credit what it is worth when the horizon ends.
 
     Worth falls in a straight line from price to residual; a batch at the end of its life is worth its residual.
     """
     end = flow.size - 1
     month = batch.month
-    flow[month] += batch.usd
     while month + life < end:
         month += life
         flow[month] += batch.usd * (1.0 - residual_share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.case import Case
 from models.dispatch import nodes_for
 from models.statement import DispatchCheck, RuleCheck
-from simulator.finance.opponents import working_room, yearly_worker_hours
+from simulator.finance.opponents import best_rate, working_room, yearly_worker_hours
 
 DISPATCHES = ("pinned", "private_first")
 
@@ -24,12 +24,12 @@ def rule_check(case: Case) -> RuleCheck:
     plain = case.private_statement("private side", nodes, 0.0)
     staffed = case.private_statement("private side", nodes, fte).usd_per_year
     checks = tuple(_dispatch(case, name, working_room(case, nodes), staffed) for name in DISPATCHES)
-    return RuleCheck(sum(nodes.values()), plain.capex_usd, plain, fte, staffed, checks)
+    return RuleCheck(sum(nodes.values()), case.users_peak is not None, plain.capex_usd, plain, fte, staffed, checks)
 
 
 def _dispatch(case: Case, name: str, room: float, private_usd: float) -> DispatchCheck:
     under = case.with_scenario(case.scenario.varied({"planner.dispatch": name}))
     everything, left = yearly_worker_hours(under, 0.0), yearly_worker_hours(under, room)
-    listed, best = case.prices.aws.on_demand_usd_per_h, case.prices.aws.best_usd_per_h
+    listed, best = case.prices.aws.on_demand_usd_per_h, best_rate(case).usd_per_h
     avoided = everything - left
     return DispatchCheck(name, left, left * listed, avoided * listed, avoided * best, avoided * best - private_usd)

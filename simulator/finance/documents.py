@@ -69,6 +69,7 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
         "discounted_payback_months": c.discounted_payback_months,
         "breakeven_nodes": c.breakeven_nodes,
         "breakeven_share": c.breakeven_share,
+        "billed_is_list": c.billed_is_list,
         f"stranded_{suffix}": float(stranded(report.case, fleet_by_quarter(report.case, report.steps)).sum()) * rate,
         "nodes": dict(report.nodes),
         "years": report.case.scenario.money.years,
@@ -119,6 +120,7 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
 def _rule_check(check: RuleCheck, rate: float, suffix: str) -> dict[str, Any]:
     return {
         "nodes": check.nodes,
+        "by_users": check.by_users,
         f"capex_{suffix}": check.capex_usd * rate,
         "lines": {line.item: line.usd_per_year * rate for line in check.without_staff.lines},
         f"without_staff_{suffix}_per_year": check.without_staff.usd_per_year * rate,
@@ -141,6 +143,15 @@ def or_reason(value: float | Unknown, form: str) -> str:
     """A number in a format, or why there is none.
 
     >>> or_reason(33.668, "{:.1f}"), or_reason(Unknown("never pays"), "{:.1f}")
-    ('33.7', 'unknown (never pays)')
+    ('33.7', 'never pays')
     """
-    return str(value) if isinstance(value, Unknown) else form.format(value)
+    return value.reason if isinstance(value, Unknown) else form.format(value)
+
+
+def figure(name: str, value: float | Unknown, form: str) -> str:
+    """A named number as a phrase, or that there is none and why.
+
+    >>> figure("payback", 33.668, "after {:.1f} months"), figure("payback", Unknown("the plan builds nothing"), "")
+    ('payback after 33.7 months', 'no payback: the plan builds nothing')
+    """
+    return f"no {name}: {value.reason}" if isinstance(value, Unknown) else f"{name} {form.format(value)}"

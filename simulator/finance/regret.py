@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.case import Case
-from simulator.finance.opponents import all_private_nodes, hybrid
+from simulator.finance.opponents import all_private_nodes, at_same_rate, hybrid
 
 STEP = 0.2
 GRID = 200  # large fleets are tried in steps of half a percent
@@ -37,8 +37,8 @@ def futures(case: Case) -> dict[str, Case]:
     server = case.parameters[name]
     found = {"as expected": case}
     for sign, word in ((-STEP, "lower"), (STEP, "higher")):
-        found[f"demand {STEP:.0%} {word}"] = case.scaled(1.0 + sign)
-        found[f"AWS {STEP:.0%} {word}"] = replace(case, on_demand_usd_per_h=case.on_demand_usd_per_h * (1.0 + sign))
+        found[f"demand {STEP:.0%} {word}"] = at_same_rate(case, case.scaled(1.0 + sign))
+        found[f"AWS {STEP:.0%} {word}"] = at_same_rate(case, case, 1.0 + sign)
         found[f"servers {STEP:.0%} {word}"] = case.with_parameters(case.parameters.with_value(name, server * (1.0 + sign)))
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from models.case import Case
 from models.plan import Step
 from models.statement import Comparison, CostCurve, CostView, Driver, RuleCheck
+from simulator.finance.cashflow import at_quarter
 from simulator.finance.check import rule_check
 from simulator.finance.comparison import compare_opponents
 from simulator.finance.regret import RegretTable, regret_table
@@ -16,9 +17,10 @@ from simulator.finance.sensitivity import Advise, tornado
 
 @dataclass(frozen=True)
 class FinanceReport:
-    """A case, the plan for it and everything that was computed of its money."""
+    """A case, the plan for it and everything that was computed of its money; `arrival` is the case when the first order arrives."""
 
     case: Case
+    arrival: Case
     nodes: Mapping[str, int]
     steps: tuple[Step, ...]
     comparison: Comparison
@@ -36,9 +38,10 @@ def finance_report(
 
     `views` is the planner's least-cost table.
     """
-    check = rule_check(case)
+    check, arrival = rule_check(case), at_quarter(case, 0)
     return FinanceReport(
         case=case,
+        arrival=arrival,
         nodes=dict(nodes),
         steps=tuple(steps),
         comparison=compare_opponents(case, nodes, steps),
@@ -46,7 +49,7 @@ def finance_report(
         curve=curve,
         check=check,
         views=tuple(views),
-        regret=regret_table(case, _candidates(case, check, nodes, views)),
+        regret=regret_table(arrival, _candidates(case, check, nodes, views)),
     )
 
 

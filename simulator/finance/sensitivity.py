@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models.case import Case
 from models.statement import Driver
 from models.unknown import Unknown
 from simulator.finance.cashflow import at_quarter
-from simulator.finance.opponents import hybrid
+from simulator.finance.opponents import at_same_rate, hybrid
 
 Advise = Callable[[Case], Mapping[str, int]]
 _TIMES_ONLY = ("_s", "_per_host", "_launches", "_installs", "_deploys", "_cleans", "_attempt_share")
@@ -110,8 +110,8 @@ def _parameter(name: str) -> Callable[[Case, float], Case]:
 
 
 def _field(path: str) -> Callable[[Case, float], Case]:
-    return lambda case, value: case.with_scenario(case.scenario.varied({path: value}))
+    return lambda case, value: at_same_rate(case, case.with_scenario(case.scenario.varied({path: value})))
 
 
 def _list_price(case: Case, value: float) -> Case:
-    return replace(case, on_demand_usd_per_h=value)
+    return at_same_rate(case, case, value / case.on_demand_usd_per_h)

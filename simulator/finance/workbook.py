@@ -8,7 +8,7 @@ from models.case import Case
 from models.statement import CostStatement
 from models.units import HOURS_PER_YEAR, MONTHS_PER_YEAR
 from models.zones import BomLine
-from simulator.finance.opponents import HYBRID, yearly_worker_hours
+from simulator.finance.opponents import BEST, HYBRID, best_rate, yearly_worker_hours
 from simulator.finance.pages import Book, Page, cell, span
 from simulator.finance.report import FinanceReport
 from simulator.finance.workbook_cash import cash_page, summary_page
@@ -64,21 +64,23 @@ def _assumption(page: Page, name: str, value: float, unit: str) -> None:
 
 def private_page(book: Book, report: FinanceReport) -> None:
     """The purchase list and the yearly cost of what is bought."""
-    page = book.page("Private", (34, 12, 14, 16, 10, 12, 10, 50))
-    page.line("What is bought and what it costs a year", style="title")
-    page.line("item", "quantity", "unit USD", "USD", "W each", "supported", "worker", "why", style="head")
+    page = book.page("Private", (34, 12, 14, 16, 10, 12, 10, 50, 14))
+    page.line("What is owned and what it costs a year", style="title")
+    page.line("item", "quantity", "unit USD", "USD", "W each", "supported", "worker", "why", "already stands", style="head")
     case, statement = report.case, report.comparison.statement(HYBRID)
     first = page.row
     for number, zone in enumerate(case.zones):
+        standing = {line.item: line.quantity for line in zone.purchases(zone.part.existing_nodes)}
         for line in zone.purchases(report.nodes.get(zone.part.name, 0)):
-            _purchase(page, line, f"a_nodes_{number}", zone.per_server, first)
+            _purchase(page, line, f"a_nodes_{number}", zone.per_server)
+            page.put(page.row - 1, 8, standing.get(line.item, 0.0), "input")
     if page.row == first:
-        page.line("nothing is bought", 0, 0, 0, 0, 0, 0)
+        page.line("nothing is bought", 0, 0, 0, 0, 0, 0, None, 0)
     _totals(page, statement, case, first, page.row - 1)
     _yearly(page, statement, case)
 
 
-def _purchase(page: Page, line: BomLine, nodes: str, per_server: int, first: int) -> None:
+def _purchase(page: Page, line: BomLine, nodes: str, per_server: int) -> None:
     row = page.line(line.item)
     workers = cell(row, 1)
     formulas = {
@@ -105,7 +107,13 @@ def _totals(page: Page, statement: CostStatement, case: Case, first: int, last: 
     draw = f"{worker}*a_worker_mean_draw_share+(1-{worker})*a_infrastructure_mean_draw_share"
     by_item = {line.item: line for line in statement.lines}
     rows = (
-        ("t_capex", "capital bought, USD", f"SUM({span('Private', first, last, 3)})", statement.capex_usd),
+        ("t_capex", "purchase list, USD", f"SUM({span('Private', first, last, 3)})", statement.purchases_usd),
+        (
+            "t_bought",
+            "capital bought beyond what stands, USD",
+            f"MAX(0,t_capex-SUMPRODUCT({span('Private', first, last, 2)},{span('Private', first, last, 8)}))",
+            statement.capex_usd,
+        ),
         ("t_peak_kw", "peak kW", f"SUMPRODUCT({quantity},{watts})/1000", by_item["colocation"].quantity),
         ("t_mean_kw", "mean kW", f"SUMPRODUCT({quantity}*{watts}*({draw}))/1000", by_item["energy"].quantity),
         ("t_supported", "supported servers", f"SUMPRODUCT({quantity},{supported})", by_item["operating-system support"].quantity),
@@ -155,7 +163,7 @@ def _yearly(page: Page, statement: CostStatement, case: Case) -> None:
 def curve_page(book: Book, report: FinanceReport) -> None:
     """Cost for every number of nodes; hours and private cost are the model's run, money follows the assumptions."""
     page = book.page("Curve", (10, 14, 18, 18, 18, 18))
-    curve, price = report.curve, report.case.prices.aws.best_usd_per_h
+    curve, price = report.curve, best_rate(report.arrival).usd_per_h
     page.line("Cost for every number of owned nodes, AWS at its best price", style="title")
     page.line("nodes", "busy share", "AWS worker-hours", "private USD a year", "AWS USD a year", "total USD a year", style="head")
     first = page.row
@@ -165,7 +173,7 @@ def curve_page(book: Book, report: FinanceReport) -> None:
         page.put(row, 2, float(curve.aws_worker_hours[k]), "input")
         page.put(row, 3, float(curve.private_usd[k]), "input")
         aws = float(curve.aws_worker_hours[k]) * price
-        page.calc(row, 4, f"{cell(row, 2)}*a_on_demand_usd_per_h*(1-a_commitment_discount_share)", aws)
+        page.calc(row, 4, f"{cell(row, 2)}*t_best_usd_per_h", aws)
         page.calc(row, 5, f"{cell(row, 3)}+{cell(row, 4)}", float(curve.private_usd[k]) + aws)
     last = page.row - 1
     page.book.file.define_name("c_nodes", f"={span('Curve', first, last, 0)}")
@@ -189,11 +197,10 @@ def aws_page(book: Book, report: FinanceReport) -> None:
         line = statement.lines[0]
         row = page.line(statement.name)
         page.put(row, 1, line.quantity, "input")
-        discount = "*(1-a_commitment_discount_share)" if statement.name == "aws_best" else ""
         if line.unit == "bill":
             page.put(row, 2, line.unit_usd, "input")
         else:
-            page.calc(row, 2, f"a_on_demand_usd_per_h{discount}", line.unit_usd, "factor")
+            page.calc(row, 2, "t_best_usd_per_h" if statement.name == BEST else "a_on_demand_usd_per_h", line.unit_usd, "factor")
         page.calc(row, 3, f"{cell(row, 1)}*{cell(row, 2)}", line.usd_per_year)
         page.put(row, 4, line.why)
         page.named(f"t_{statement.name}", row, 3)
@@ -204,13 +211,26 @@ def aws_page(book: Book, report: FinanceReport) -> None:
         page.calc(row, 1, "INDEX(c_hours,MATCH(a_nodes_0,c_nodes,0))", burst.quantity)
     else:
         page.put(row, 1, burst.quantity, "input")
-    page.calc(row, 2, "a_on_demand_usd_per_h*(1-a_commitment_discount_share)", burst.unit_usd, "factor")
+    page.calc(row, 2, "t_best_usd_per_h", burst.unit_usd, "factor")
     page.calc(row, 3, f"{cell(row, 1)}*{cell(row, 2)}", burst.usd_per_year)
     page.put(row, 4, burst.why)
     page.named("t_burst_hours", row, 1)
     page.named("t_burst_year", row, 3)
     _link(page, report)
-    page.put(page.line("all demand, worker-hours"), 1, yearly_worker_hours(case, 0.0), "whole")
+    _best_rate(page, report.arrival)
+
+
+def _best_rate(page: Page, case: Case) -> None:
+    """The price of a worker-hour at AWS's best: the commitment's, or the bill's own where that is lower."""
+    hours, row = yearly_worker_hours(case, 0.0), page.line("all demand, worker-hours")
+    page.put(row, 1, hours, "whole")
+    everything = cell(row, 1)
+    rate, row = best_rate(case), page.line("AWS at its best, USD per h")
+    offered = "a_on_demand_usd_per_h*(1-a_commitment_discount_share)"
+    billed = case.billed_usd_per_year is not None and hours > 0
+    page.calc(row, 2, f"MIN({offered},t_aws_as_billed/{everything})" if billed else offered, rate.usd_per_h, "factor")
+    page.put(row, 4, rate.why)
+    page.named("t_best_usd_per_h", row, 2)
 
 
 def _link(page: Page, report: FinanceReport) -> None:

@@ -13,14 +13,18 @@ from simulator.finance.report import FinanceReport
 PAGE = "Cash flow"
 _HEAD = (
     "month", "AWS volume", "AWS price", "burst volume", "running scale", "bought share", "aws_as_billed", "aws_on_demand", "aws_best",
-    "private (model run)", "hybrid", "saving", "discount factor", "present value", "running saving", "last month below zero",
+    "private (model run)", "hybrid", "saving", "discount factor", "present value", "running saving",
+    "saving without refresh and terminal value", "its running sum", "month not below zero",
 )  # fmt: skip
-_COLUMNS = ("m", "v", "p", "b", "s", "f", "billed", "listed", "best", "private", "hybrid", "saving", "d", "pv", "run", "low")
+_COLUMNS = (
+    "m", "v", "p", "b", "s", "f", "billed", "listed", "best", "private", "hybrid", "saving", "d", "pv", "run",
+    "recovering", "recovered", "first",
+)  # fmt: skip
 
 
 def cash_page(book: Book, report: FinanceReport) -> None:
     """Month by month; volumes and scales are the model's run (1 without growth), money follows the assumptions."""
-    page = book.page(PAGE, (8, *(14,) * 15))
+    page = book.page(PAGE, (8, *(14,) * 17))
     page.line("Cash flow by the month; month 0 is the day the first servers are ready", style="title")
     batch_rows = _batches(page, report)
     page.line(*_HEAD, style="head")
@@ -34,13 +38,13 @@ def cash_page(book: Book, report: FinanceReport) -> None:
         {"name": "running saving", "categories": f"={span(PAGE, first, last, 0)}", "values": f"={span(PAGE, first, last, 14)}"}
     )
     chart.set_title({"name": "Saving against AWS at its best, running sum"})
-    page.sheet.insert_chart("R5", chart, {"x_scale": 1.5, "y_scale": 1.3})
+    page.sheet.insert_chart("T5", chart, {"x_scale": 1.5, "y_scale": 1.3})
 
 
 def _batches(page: Page, report: FinanceReport) -> tuple[str, str]:
-    """Orders: month and price as a share of the first purchase list."""
+    """Orders: month and price as a share of the capital bought first."""
     page.line("order arrives in month", "share of capital bought", style="head")
-    capex = report.comparison.statement(HYBRID).capex_usd
+    capex = _base(report)[1]
     bought = batches(report.case, fleet_by_quarter(report.case, report.steps))
     first = page.row
     for batch in bought:
@@ -53,6 +57,12 @@ def _batches(page: Page, report: FinanceReport) -> tuple[str, str]:
     return span(PAGE, first, last, 0), span(PAGE, first, last, 1)
 
 
+def _base(report: FinanceReport) -> tuple[str, float]:
+    """Name and USD of what orders are shares of: the capital bought first, or the purchase list when all of it stands."""
+    statement = report.comparison.statement(HYBRID)
+    return ("t_bought", statement.capex_usd) if statement.capex_usd else ("t_capex", statement.purchases_usd)
+
+
 def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str], first: int, last: int) -> None:
     c, row = report.comparison, page.line(month, style="whole")
     months, shares = orders
@@ -63,6 +73,7 @@ def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str
     page.put(row, 3, burst, "input")
     page.put(row, 4, scale, "input")
     life = f"(t_life*{MONTHS_PER_YEAR})"
+    base = _base(report)[0]
     again = f"({at['m']}>{months})*(MOD({at['m']}-{months},{life})=0)*({at['m']}<{cell(last, 0)})*(1-a_residual_share)"
     page.calc(row, 5, f"SUMPRODUCT({shares}*(({at['m']}={months})+{again}))", _bought_share(report, month), "factor")
     for column, name in ((6, "aws_as_billed"), (7, "aws_on_demand"), (8, "aws_best")):
@@ -73,8 +84,8 @@ def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str
     lost = f"+MAX(0,{promised}-t_burst_year*{at['b']}*{at['p']}/{MONTHS_PER_YEAR})"
     once = "+t_workers*a_migration_usd_per_node" if month == 0 else ""
     age = f"(MOD({cell(last, 0)}-{months}-1,{life})+1)"
-    worth = f"-t_capex*SUMPRODUCT({shares}*(a_residual_share+(1-a_residual_share)*(1-{age}/{life})))" if row == last else ""
-    page.calc(row, 10, f"t_capex*{at['f']}+{running}{lost}{once}{worth}", float(c.flow(HYBRID).usd[month]))
+    worth = f"-{base}*SUMPRODUCT({shares}*(a_residual_share+(1-a_residual_share)*(1-{age}/{life})))" if row == last else ""
+    page.calc(row, 10, f"{base}*{at['f']}+{running}{lost}{once}{worth}", float(c.flow(HYBRID).usd[month]))
     page.calc(row, 11, f"{at['best']}-{at['hybrid']}", float(c.saving_usd[month]))
     rate = report.case.prices.private.discount_rate_share
     factor = (1.0 + rate) ** (-month / MONTHS_PER_YEAR)
@@ -82,7 +93,11 @@ def _month(page: Page, report: FinanceReport, month: int, orders: tuple[str, str
     page.calc(row, 13, f"{at['saving']}*{at['d']}", float(c.saving_usd[month]) * factor)
     total = float(c.saving_usd[: month + 1].sum())
     page.calc(row, 14, f"SUM({cell(first, 11)}:{at['saving']})", total)
-    page.calc(row, 15, f"IF({at['run']}<0,{at['m']},-1)", float(month if total < 0 else -1), "whole")
+    page.calc(row, 15, f"{at['saving']}+{base}*SUMPRODUCT({shares}*({again})){worth}", float(c.recovering_usd[month]))
+    recovered = float(c.recovering_usd[: month + 1].sum())
+    page.calc(row, 16, f"SUM({cell(first, 15)}:{at['recovering']})", recovered)
+    never = last - first + 1
+    page.calc(row, 17, f"IF({at['recovered']}<0,{never},{at['m']})", float(never if recovered < 0 else month), "whole")
 
 
 def _scales(report: FinanceReport, month: int) -> tuple[float, float, float, float]:
@@ -91,10 +106,11 @@ def _scales(report: FinanceReport, month: int) -> tuple[float, float, float, flo
         return 0.0, 0.0, 0.0, 0.0
     case, quarter = report.case, (month - 1) // MONTHS_PER_QUARTER
     at, fleet = at_quarter(case, quarter), fleet_by_quarter(case, report.steps)[quarter]
-    base = hybrid(case, report.nodes)
+    arrival = report.arrival
+    base = hybrid(arrival, report.nodes)
     change = (1.0 + case.prices.aws.price_change_share_per_year) ** (quarter // 4)
-    volume = yearly_worker_hours(at, 0.0) / max(yearly_worker_hours(case, 0.0), 1e-300)
-    left = yearly_worker_hours(case, working_room(case, report.nodes))
+    volume = yearly_worker_hours(at, 0.0) / max(yearly_worker_hours(arrival, 0.0), 1e-300)
+    left = yearly_worker_hours(arrival, working_room(arrival, report.nodes))
     burst = yearly_worker_hours(at, working_room(case, fleet)) / left if left else 0.0
     owned = base.of("operation", "staff")
     now = hybrid(at, fleet).of("operation", "staff")
@@ -102,7 +118,7 @@ def _scales(report: FinanceReport, month: int) -> tuple[float, float, float, flo
 
 
 def _bought_share(report: FinanceReport, month: int) -> float:
-    capex, prices = report.comparison.statement(HYBRID).capex_usd, report.case.prices.private
+    capex, prices = _base(report)[1], report.case.prices.private
     life, end = prices.life_years * MONTHS_PER_YEAR, report.comparison.saving_usd.size - 1
     share = 0.0
     for batch in batches(report.case, fleet_by_quarter(report.case, report.steps)):
@@ -115,12 +131,13 @@ def _bought_share(report: FinanceReport, month: int) -> float:
 def _results(page: Page, c: Comparison, first: int, last: int) -> None:
     """NPV, IRR and payback under the table, named for the summary."""
     page.skip()
-    saving, running, low = (span(PAGE, first, last, column) for column in (11, 14, 15))
+    saving, recovering, recovered, first_month = (span(PAGE, first, last, column) for column in (11, 15, 16, 17))
     none = "not within the horizon"
-    ends = f"INDEX({running},MAX({low})+1)"
+    month = f"MIN({first_month})"
+    before = f"INDEX({recovered},{month})"
     payback = (
-        f'IF(COUNTIF({saving},"<>0")=0,"{none}",IF({cell(last, 14)}<0,"{none}",IF(MAX({low})<0,0,'
-        f"MAX({low})-{ends}/(INDEX({running},MAX({low})+2)-{ends}))))"
+        f'IF(COUNTIF({recovering},"<>0")=0,"{none}",IF({month}>{last - first},"{none}",IF({month}=0,0,'
+        f"{month}-1-{before}/(INDEX({recovered},{month}+1)-{before}))))"
     )
     rows = (
         ("r_npv", "NPV, USD", f"SUM({span(PAGE, first, last, 13)})", c.npv_usd, "number"),
@@ -148,7 +165,7 @@ def summary_page(page: Page, report: FinanceReport) -> None:
         ("AWS on demand, USD a year", "t_aws_on_demand", c.statement("aws_on_demand").usd_per_year, "number", ""),
         ("AWS at its best, USD a year", "t_aws_best", c.statement(BEST).usd_per_year, "number", "the opponent of NPV and payback"),
         ("hybrid, USD a year", "t_private_year+t_burst_year+t_link_year", chosen.usd_per_year, "number", "annuity of capital included"),
-        ("capital bought, USD", "t_capex", chosen.capex_usd, "number", ""),
+        ("capital bought, USD", "t_bought", chosen.capex_usd, "number", ""),
         ("NPV of the saving, USD", "r_npv", c.npv_usd, "number", "cash only; depreciation never enters it"),
         ("IRR a year", "r_irr", _or_text(c.irr, "not within the horizon"), "share", ""),
         ("payback, months", "r_payback", _or_text(c.payback_months, "not within the horizon"), "number", "undiscounted"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from models.units import MONTHS_PER_YEAR
+from simulator.finance.opponents import yearly_worker_hours
 from simulator.finance.pages import Book, cell, span
 from simulator.finance.report import FinanceReport
 
 PAGE = "Rule of half"
-_LIST, _BEST = "a_on_demand_usd_per_h", "a_on_demand_usd_per_h*(1-a_commitment_discount_share)"
+_LIST, _BEST = "a_on_demand_usd_per_h", "t_best_usd_per_h"
 
 
 def check_page(book: Book, report: FinanceReport) -> None:
@@ -34,7 +35,7 @@ def check_page(book: Book, report: FinanceReport) -> None:
         "saving",
         style="head",
     )
-    everything = next(line.quantity for line in report.comparison.statement("aws_on_demand").lines)
+    everything = yearly_worker_hours(report.case, 0.0)
     for d in check.dispatches:
         row = page.line(d.dispatch)
         page.put(row, 1, d.worker_hours, "input")

@@ -14,6 +14,7 @@ from models.units import HOURS_PER_YEAR, ceil_int
 from models.zones import ZONES
 from models.zones.openstack_vm import steal_share
 from simulator import catalog
+from simulator.finance.opponents import best_rate
 
 KINDS = ("baremetal", "openstack_vm", "ironic", "aws")
 DEFAULT_VM = "k8s.16c64g"
@@ -131,8 +132,9 @@ def _aws_row(case: Case, demand: Array) -> ZoneRow:
     whole = np.ceil(demand / case.worker_room - 1e-9)
     hours = float(whole.sum()) * HOURS_PER_YEAR / max(demand.shape[0], 1)
     offered = float(whole.sum(axis=1).mean()) * schedulable(case.worker, case.axis)
+    rate = best_rate(case)
     lines = (
-        CostLine("AWS workers", "aws", hours, "worker-hours", case.prices.aws.best_usd_per_h, "best commitment"),
+        CostLine("AWS workers", "aws", hours, "worker-hours", rate.usd_per_h, rate.why),
         CostLine("EKS control plane", "aws", demand.shape[1] * HOURS_PER_YEAR, "h", p["eks_control_plane_usd_per_h"], "one a cluster"),
     )
     start = kind.provisioning(p)

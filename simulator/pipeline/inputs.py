@@ -15,6 +15,7 @@ from models.demand import Demand
 from models.errors import InputError, Problem, ScenarioError
 from models.scenario import Scenario
 from models.units import HOURS_PER_YEAR
+from models.unknown import Unknown
 from models.usage import UsageHistory
 from simulator import __version__, catalog
 from simulator.demand.profile import demand_from_usage, with_assumed_pods
@@ -174,12 +175,16 @@ def _demand_of_bill(scenario: Scenario, charges: Charges) -> Demand:
 
 
 def _billed(scenario: Scenario, charges: Charges | None) -> tuple[float | None, tuple[str, ...]]:
-    """USD a year, and a note when the bill's money cannot be used."""
+    """USD a year: worker charges and unused commitment, both amortised; a note when some of the bill's money cannot be used."""
     if charges is None or charges.horizon.hours == 0:
         return None, ()
-    yearly = float(charges.worker_cost.sum()) * HOURS_PER_YEAR / charges.horizon.hours
+    unused = [period.unused_commitment for period in charges.periods]
+    known = sum(float(amount) for amount in unused if not isinstance(amount, Unknown))
+    silent = [period.period for period in charges.periods if isinstance(period.unused_commitment, Unknown)]
+    notes = (f"The bill does not say what commitments left unused in {', '.join(silent)}: AWS as billed leaves it out.",) if silent else ()
+    yearly = (float(charges.worker_cost.sum()) + known) * HOURS_PER_YEAR / charges.horizon.hours
     if charges.currency == "USD":
-        return yearly, ()
+        return yearly, notes
     if charges.currency == "KRW":
-        return yearly / catalog.parameters(scenario.parameters)["krw_per_usd"], ()
+        return yearly / catalog.parameters(scenario.parameters)["krw_per_usd"], notes
     return None, (f"The bill is in {charges.currency}: import it with a dated rate to compare its money.",)

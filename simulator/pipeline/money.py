@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from models.errors import Problem, ScenarioError
 from models.plan import BuildPlan
@@ -31,17 +32,23 @@ def compare(scenarios: Sequence[Scenario], progress: Progress = SILENT) -> SideB
 
 def finance(scenario: Scenario, plan: BuildPlan | None = None, progress: Progress = SILENT) -> FinanceReport:
     """The money of `plan`, or of what the screening recommends for the scenario."""
-    case = resolve(scenario, load_inputs(scenario, progress))
+    inputs = load_inputs(scenario, progress)
+    case = resolve(scenario, inputs)
     if plan is None:
         advice = recommend(case)
         nodes, steps = advice.recommendation.by_zone, advice.steps
     else:
         nodes, steps = _of_this_scenario(plan, scenario).recommendation.by_zone, plan.steps
-    curve = screen(grown(case, lead_days(case))).curve(case.demand.size)
-    return finance_report(case, nodes, steps, curve, nodes_at_arrival, least_cost_table(case))
+    arrival = grown(case, lead_days(case))
+    curve = screen(arrival).curve(case.demand.size)
+    report = finance_report(case, nodes, steps, curve, nodes_at_arrival, least_cost_table(arrival))
+    return replace(report, comparison=replace(report.comparison, notes=(*report.comparison.notes, *inputs.notes)))
 
 
 def _of_this_scenario(plan: BuildPlan, scenario: Scenario) -> BuildPlan:
+    if plan.scenario != scenario.scenario:
+        mend = f"give the plan's own scenario, or plan {scenario.scenario} with `burstline plan`"
+        raise ScenarioError(Problem("plan.scenario", f"a plan of {plan.scenario}, not of {scenario.scenario}", mend))
     known = {zone.name for zone in scenario.zones}
     strange = sorted((set(plan.recommendation.by_zone) | {step.zone for step in plan.steps}) - known)
     if strange:

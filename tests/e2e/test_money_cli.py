@@ -97,7 +97,7 @@ def test_finance_in_won_renames_the_money_keys(run, finance_json):
 def test_finance_prints_what_a_person_reads(run):
     result = run("finance", "half-private-40", "--override", "pinned")
     assert result.exit_code == 0, result.output
-    assert "payback unknown (the plan builds nothing)" in result.stdout
+    assert "no payback: the plan builds nothing" in result.stdout
     assert "what moves the cost most" in result.stdout
 
 

@@ -14,7 +14,7 @@ from models.plan import Step
 from models.statement import CashFlow
 from models.unknown import Unknown
 from money_builders import shipped_case, with_zone
-from simulator.finance.cashflow import Batch, add_batch, batches, fleet_by_quarter
+from simulator.finance.cashflow import Batch, batches, fleet_by_quarter, renew
 from simulator.finance.comparison import compare_opponents, money
 from simulator.finance.documents import finance_document
 from simulator.finance.ledger import ledger
@@ -114,16 +114,16 @@ def test_a_bill_replaces_the_list_price_as_the_billed_opponent():
 
 def test_servers_are_bought_again_at_the_end_of_their_life_and_credited_at_the_horizon():
     flow = np.zeros(61)
-    add_batch(flow, Batch(0, 1000.0), 48, 0.1)
-    # paid 1,000; after 48 months again, less the 100 that the old ones bring; at 60 the new ones are 12 of 48 months old
-    assert flow[0] == 1000
+    renew(flow, Batch(0, 1000.0), 48, 0.1)
+    # after 48 months again, less the 100 that the old ones bring; at 60 the new ones are 12 of 48 months old
+    assert flow[0] == 0
     assert flow[48] == 900
     assert flow[60] == pytest.approx(-(100 + 900 * 36 / 48))
 
 
 def test_longer_life_than_the_horizon_leaves_a_worth():
     flow = np.zeros(61)
-    add_batch(flow, Batch(0, 1000.0), 84, 0.0)
+    renew(flow, Batch(0, 1000.0), 84, 0.0)
     assert flow[60] == pytest.approx(-1000 * 24 / 84)
 
 
