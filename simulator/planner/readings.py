@@ -35,16 +35,20 @@ def average_usd_per_node(case: Case, nodes: int, staff_fte: float) -> float:
     return case.private_statement("average", {case.zones[0].part.name: nodes}, staff_fte).usd_per_year / nodes
 
 
+def staffed_fte(case: Case) -> float:
+    """Staff of the view with staff: the scenario's own, and one person where it has none."""
+    return case.scenario.planner.staff_fte if case.scenario.planner.staff_fte > 0 else 1.0
+
+
 def least_cost_table(case: Case) -> tuple[CostView, ...]:
     """What costs least at average cost without and with staff, and at marginal cost; on demand and at the best commitment.
 
     Averages are taken at `reference_nodes`. Shipped case: 61/40, 54/23, 72/55.
     """
     reference = reference_nodes(case)
-    fte = case.scenario.planner.staff_fte or 1.0
     views: tuple[tuple[str, float | None], ...] = (
         ("average_no_staff", average_usd_per_node(case, reference, 0.0)),
-        ("average_with_staff", average_usd_per_node(case, reference, fte)),
+        ("average_with_staff", average_usd_per_node(case, reference, staffed_fte(case))),
         ("marginal", None),
     )
     return tuple(_view(case, name, usd) for name, usd in views)

@@ -10,12 +10,14 @@ from models.case import Case
 from models.reason import Reason
 from simulator.planner.advice import Advice
 from simulator.planner.closed_forms import implied_premium
+from simulator.planner.readings import staffed_fte
+from simulator.planner.screening import Screening
 
 
-def explain(case: Case, advice: Advice, closed: Sequence[str] = ()) -> Advice:
-    """The same advice with its reasons; `closed` names the zones that the zone plan leaves closed."""
+def explain(case: Case, advice: Advice, more: Sequence[Reason] = ()) -> Advice:
+    """The same advice with its reasons; `more` follows them."""
     reasons = [reason for make in _REASONS for reason in make(case, advice)]
-    return replace(advice, reasons=(*reasons, *(Reason("zone_stays_closed", {"name": name}) for name in closed)))
+    return replace(advice, reasons=(*reasons, *more))
 
 
 def _question(case: Case, advice: Advice) -> Iterator[Reason]:
@@ -25,25 +27,43 @@ def _question(case: Case, advice: Advice) -> Iterator[Reason]:
 
 
 def _busy(case: Case, advice: Advice) -> Iterator[Reason]:
-    s, k = advice.screening, advice.screening.optimum
-    if 0 < k < s.busy_share.size:
+    """Why this many: only where the busy share of the next node is what decided."""
+    s, k = advice.screening, advice.working
+    decided = case.scenario.planner.objective == "marginal" and k == s.optimum
+    if decided and 0 < k < s.busy_share.size and s.busy_share[k - 1] > s.breakeven[k - 1]:
         shares = {"breakeven": float(s.breakeven[k - 1]), "last": float(s.busy_share[k - 1]), "beyond": float(s.busy_share[k])}
-        yield Reason("busy", {"k": k, "next": k + 1, **shares})
+        yield Reason("busy" if k > 1 else "busy_one", {"k": k, "next": k + 1, **shares})
 
 
 def _valley(case: Case, advice: Advice) -> Iterator[Reason]:
     low, high = advice.recommendation.range_1pct
-    yield Reason("valley", {"low": low, "high": high})
+    yield Reason("valley" if low < high else "valley_point", {"low": low, "high": high})
 
 
 def _whether(case: Case, advice: Advice) -> Iterator[Reason]:
     s, k = advice.screening, advice.working
     alone, hybrid = float(s.cost_usd_per_year[0]), float(s.cost_usd_per_year[k])
     if k == 0:
-        yield Reason("nothing_pays", {"best": float(s.cost_usd_per_year[s.optimum]), "alone": alone})
+        yield _none(case, s)
     else:
         key = "hybrid_less" if hybrid < alone else "hybrid_more"
         yield Reason(key, {"hybrid": hybrid, "gap": abs(alone - hybrid), "alone": alone})
+
+
+def _none(case: Case, s: Screening) -> Reason:
+    """Why nothing is built: no room, another question, the fixed items, or already the first server."""
+    alone = float(s.cost_usd_per_year[0])
+    if s.cost_usd_per_year.size == 1:
+        return Reason("nothing_allowed", {"alone": alone})
+    best = float(s.cost_usd_per_year[1:].min())
+    if case.scenario.planner.objective != "marginal":
+        return Reason("nothing_asked", {"best": best, "alone": alone})
+    if s.optimum > 0:
+        return Reason("nothing_pays", {"best": best, "alone": alone, "gap": best - alone, "nodes": s.optimum})
+    if s.breakeven[0] >= 1.0:
+        return Reason("nothing_pays_ever", {"best": best, "alone": alone, "gap": best - alone})
+    shares = {"first": float(s.busy_share[0]), "breakeven": float(s.breakeven[0])}
+    return Reason("nothing_pays_first", {"best": best, "alone": alone, "gap": best - alone, **shares})
 
 
 def _differ(case: Case, advice: Advice) -> Iterator[Reason]:
@@ -52,7 +72,8 @@ def _differ(case: Case, advice: Advice) -> Iterator[Reason]:
     costs = {name: view.usd_per_node_year for name, view in views.items()}
     best = {f"best_{name}": view.best_nodes for name, view in views.items()}
     listed = {f"list_{name}": view.on_demand_nodes for name, view in views.items()}
-    yield Reason("differ", {**costs, **best, **listed, "off": case.scenario.aws.commitment_discount_share})
+    terms = {"off": case.scenario.aws.commitment_discount_share, "fte": staffed_fte(case)}
+    yield Reason("differ" if advice.working else "differ_unbuilt", {**costs, **best, **listed, **terms})
 
 
 def _halves(case: Case, advice: Advice) -> Iterator[Reason]:

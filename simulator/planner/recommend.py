@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from models.case import Case
-from models.dispatch import aws_workers_left
-from models.errors import InfeasiblePlan, Problem, ScenarioError
+from models.errors import Problem, ScenarioError
 from models.plan import Limit, Readings, Recommendation
+from models.reason import Reason
+from models.scenario import ZonePart
 from models.statement import CostView
 from simulator.planner.advice import Advice
 from simulator.planner.optimise import with_zones_worth_opening
 from simulator.planner.readings import average_usd_per_node, least_cost_table, readings, reference_nodes
 from simulator.planner.reasons import explain
-from simulator.planner.screening import Rule, Screening, find_rule, pays, screen
-from simulator.planner.steps import build_steps, grown, lead_days
+from simulator.planner.screening import Rule, Screening, find_rule, pays, quota_floor, screen
+from simulator.planner.steps import build_steps, quarters_served, to_serve
 
 
 def recommend(case: Case) -> Advice:
-    """Answer the scenario's question for the demand of the day the first order arrives."""
+    """Answer the scenario's question for the demand of the day the first order arrives; a demand that shrinks counts over the life."""
     whole, case = case, with_zones_worth_opening(case)
-    arrival = grown(case, lead_days(case))
-    screening = screen(arrival)
+    arrival = to_serve(case)
+    screening = screen(arrival, futures=quarters_served(case))
     half, views = readings(case), least_cost_table(arrival)
     working = working_nodes(arrival, screening)
     by_zone = dict(sorted(screening.by_zone(working).items()))
@@ -42,19 +43,29 @@ def recommend(case: Case) -> Advice:
         reasons=(),
         unverified=case.unverified(),
     )
-    closed = [zone.part.name for zone in whole.zones if zone not in case.zones]
-    return explain(arrival, advice, closed)
+    return explain(arrival, advice, (*_decline(case), *_closed(whole, case)))
+
+
+def _decline(case: Case) -> Iterator[Reason]:
+    growth = case.scenario.demand.growth_share_per_year
+    if growth < 0:
+        yield Reason("declines", {"share": -growth, "years": quarters_served(case) // 4})
+
+
+def _closed(whole: Case, case: Case) -> Iterator[Reason]:
+    yield from (Reason("zone_stays_closed", {"name": zone.part.name}) for zone in whole.zones if zone not in case.zones)
 
 
 def working_nodes(case: Case, rule: Rule) -> int:
     """Working nodes for the scenario's objective, floored by what the AWS quota cannot carry.
 
-    marginal: the rule, and 0 when even then the hybrid costs more than AWS alone (fixed items decide whether to build).
+    marginal: the rule; when its hybrid costs more than AWS alone, whatever costs least, mostly nothing (fixed items decide whether to
+    build, and where the quota demands a few nodes anyway they are paid already).
     average: the rule at average cost. by_*: that reading, as many as the zones allow.
     """
     objective = case.scenario.planner.objective
     if objective == "marginal":
-        chosen = rule.optimum if pays(case, rule, rule.optimum) else 0
+        chosen = rule.optimum if pays(case, rule, rule.optimum) else (rule if isinstance(rule, Screening) else screen(case)).least
     elif objective == "average":
         average = average_usd_per_node(case, reference_nodes(case), case.scenario.planner.staff_fte)
         chosen = find_rule(case, average).optimum
@@ -72,44 +83,32 @@ def _reading(case: Case, name: str) -> int:
     return nodes
 
 
-def quota_floor(case: Case, rule: Rule) -> int:
-    """Fewest working nodes that keep the AWS peak within `aws.max_nodes`; InfeasiblePlan when no number does."""
-    most = case.scenario.aws.max_nodes
-    low, high = 0, len(rule.slots)
-    if _aws_peak(case, float(rule.capacity[high])) > most:
-        limits = ["aws.max_nodes", *(f"zones.{zone.part.name}.max_nodes" for zone in case.zones)]
-        raise InfeasiblePlan(
-            limits, f"{high} private nodes still leave {_aws_peak(case, float(rule.capacity[high]))} AWS workers at the peak"
-        )
-    while low < high:
-        middle = (low + high) // 2
-        if _aws_peak(case, float(rule.capacity[middle])) <= most:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-def _aws_peak(case: Case, capacity: float) -> int:
-    planner, share = case.scenario.planner, case.scenario.demand.build_share
-    left = aws_workers_left(case.demand, capacity, case.worker_room, dispatch=planner.dispatch, pinned_share=share)
-    return int(left.max(initial=0))
-
-
 def find_limits(case: Case, screening: Screening, working: int) -> tuple[Limit, ...]:
-    """Every limit of the scenario, whether it binds, and what one node more would save a year."""
-    by_zone = screening.by_zone(working)
-    free = screen(case.with_limits_lifted()) if any(zone.part.max_nodes is not None for zone in case.zones) else screening
-    limits = []
-    for zone in case.zones:
-        if zone.part.max_nodes is None:
-            continue
-        binding = by_zone.get(zone.part.name, 0) >= zone.part.max_nodes and free.optimum > working
-        saved = float(free.cost_usd_per_year[working] - free.cost_usd_per_year[min(working + 1, free.cost_usd_per_year.size - 1)])
-        limits.append(Limit(name=f"zones.{zone.part.name}.max_nodes", binding=binding, shadow_price=max(saved, 0.0) if binding else 0.0))
-    floor = quota_floor(case, screening)
-    limits.append(Limit(name="aws.max_nodes", binding=floor > 0 and floor == working, shadow_price=None if floor else 0.0))
-    return tuple(limits)
+    """Every limit of the scenario, whether it changes the answer, and the most that each node more would save a year."""
+    limited = [zone for zone in case.zones if zone.part.max_nodes is not None]
+    lifted = case.with_limits_lifted()
+    free = screen(lifted) if limited else screening
+    wanted = working_nodes(lifted, free) if limited else working
+    limits = [_zone_limit(zone.part, screening, working, free, wanted) for zone in limited]
+    floor, costs = screening.floor, screening.cost_usd_per_year
+    forced = floor > 0 and (
+        floor == working or (case.scenario.planner.objective == "marginal" and bool(costs[:floor].min() < costs[working]))
+    )
+    return (*limits, Limit(name="aws.max_nodes", binding=forced, shadow_price=None if floor else 0.0))
+
+
+def _zone_limit(part: ZonePart, screening: Screening, working: int, free: Screening, wanted: int) -> Limit:
+    """One zone's `max_nodes` against the plan without limits.
+
+    Racks make costs step, so one node more may save nothing where ten more do: the price is the best saving per added node over every
+    larger fleet up to the free optimum.
+    """
+    most = part.max_nodes or 0
+    binding = screening.by_zone(working).get(part.name, 0) >= most and free.by_zone(wanted).get(part.name, 0) > most
+    added = {k: free.by_zone(k).get(part.name, 0) - most for k in range(max(free.optimum, wanted) + 1)} if binding else {}
+    cost = screening.cost_usd_per_year[working]
+    savings = [float(cost - free.cost_usd_per_year[k]) / nodes for k, nodes in added.items() if nodes > 0]
+    return Limit(name=f"zones.{part.name}.max_nodes", binding=binding, shadow_price=max([0.0, *savings]))
 
 
 def nodes_by_zone(case: Case) -> Mapping[str, int]:
@@ -120,8 +119,8 @@ def nodes_by_zone(case: Case) -> Mapping[str, int]:
 
 
 def nodes_at_arrival(case: Case) -> Mapping[str, int]:
-    """Nodes to order now: for the demand of the day they arrive."""
-    return nodes_by_zone(grown(case, lead_days(case)))
+    """Nodes to order now: for the demand of the day they arrive, or of their life when it shrinks."""
+    return nodes_by_zone(to_serve(case))
 
 
 def _alternatives(half: Readings, views: tuple[CostView, ...], screening: Screening) -> dict[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.case import Case
+from models.dispatch import aws_workers_left
 from models.errors import InfeasiblePlan
 from models.statement import CostCurve
 from models.units import HOURS_PER_YEAR
@@ -71,6 +72,7 @@ class Screening(Rule):
     private_usd_per_year   : float64 [K + 1]  owned nodes, spares, fixed items, staff, link
     aws_usd_per_year       : float64 [K + 1]  left to AWS at the opponent's price
     cost_usd_per_year      : float64 [K + 1]  the sum
+    `floor` is the fewest working nodes beside which the AWS quota carries the rest.
     """
 
     aws_worker_hours: NDArray[np.int64]
@@ -80,17 +82,26 @@ class Screening(Rule):
     node_usd_per_year: float
     premium_on_demand: float
     premium_best: float
+    floor: int
 
     @property
     def least(self) -> int:
-        """Working nodes at the lowest point of the cost curve."""
-        return int(np.argmin(self.cost_usd_per_year))
+        """Working nodes at the lowest point of the cost curve that the AWS quota allows."""
+        return self.floor + int(np.argmin(self.cost_usd_per_year[self.floor :]))
 
     @property
     def range_1pct(self) -> tuple[int, int]:
-        """Fewest and most nodes (spares included) that cost within 1 % of the least; always holds the rule's answer."""
-        within = np.flatnonzero(self.cost_usd_per_year <= self.cost_usd_per_year[self.least] * 1.01)
-        return int(self.nodes[min(within[0], self.optimum)]), int(self.nodes[max(within[-1], self.optimum)])
+        """Fewest and most nodes (spares included) around the least feasible cost, every capacity between them within 1 % of it.
+
+        Capacities below `floor` do not count; the rule's answer and the recommendation may lie outside.
+        """
+        within = self.cost_usd_per_year <= self.cost_usd_per_year[self.least] * 1.01
+        low = high = self.least
+        while low > self.floor and within[low - 1]:
+            low -= 1
+        while high + 1 < within.size and within[high + 1]:
+            high += 1
+        return int(self.nodes[low]), int(self.nodes[high])
 
     def curve(self, horizon_hours: int) -> CostCurve:
         """The curve alone, a year's worker-hours, for charts and the workbook; node k's busy share stands beside k, 1 beside none."""
@@ -168,8 +179,36 @@ def pays(case: Case, rule: Rule, working: int) -> bool:
     return bool(_owned_usd(case, rule.by_zone(working)) + beside < alone)
 
 
-def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
-    """The rule, and cost over all capacities; `usd_per_node_year` screens by another cost of a node than the marginal."""
+def quota_floor(case: Case, rule: Rule) -> int:
+    """Fewest working nodes that keep the AWS peak within `aws.max_nodes`; InfeasiblePlan when no number does."""
+    most = case.scenario.aws.max_nodes
+    low, high = 0, len(rule.slots)
+    if _aws_peak(case, float(rule.capacity[high])) > most:
+        limits = ["aws.max_nodes", *(f"zones.{zone.part.name}.max_nodes" for zone in case.zones)]
+        raise InfeasiblePlan(
+            limits, f"{high} private nodes still leave {_aws_peak(case, float(rule.capacity[high]))} AWS workers at the peak"
+        )
+    while low < high:
+        middle = (low + high) // 2
+        if _aws_peak(case, float(rule.capacity[middle])) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _aws_peak(case: Case, capacity: float) -> int:
+    planner, share = case.scenario.planner, case.scenario.demand.build_share
+    left = aws_workers_left(case.demand, capacity, case.worker_room, dispatch=planner.dispatch, pinned_share=share)
+    return int(left.max(initial=0))
+
+
+def screen(case: Case, *, usd_per_node_year: float | None = None, futures: int = 1) -> Screening:
+    """The rule, and cost over all capacities; `usd_per_node_year` screens by another cost of a node than the marginal.
+
+    The demand may hold several equally likely `futures` one after another: `aws_worker_hours` is their mean. InfeasiblePlan when the AWS
+    quota cannot carry what the zones leave.
+    """
     rule = find_rule(case, usd_per_node_year)
     left = _workers_beside(case, rule.capacity)
     owned = rule.nodes.astype(np.float64) * usd_per_node_year if usd_per_node_year is not None else _owned(case, rule)
@@ -178,13 +217,14 @@ def screen(case: Case, *, usd_per_node_year: float | None = None) -> Screening:
     typical = rule.slots[-1] if rule.slots else Slot("", smallest, math.inf)
     return Screening(
         **vars(rule),
-        aws_worker_hours=left,
+        aws_worker_hours=np.rint(left / futures).astype(np.int64) if futures > 1 else left,
         private_usd_per_year=owned,
         aws_usd_per_year=aws,
         cost_usd_per_year=owned + aws,
         node_usd_per_year=typical.usd_per_year,
         premium_on_demand=_premium(case, typical, case.prices.aws.on_demand_usd_per_h),
         premium_best=_premium(case, typical, case.prices.aws.best_usd_per_h),
+        floor=quota_floor(case, rule),
     )
 
 

@@ -12,9 +12,11 @@ from models.errors import InfeasiblePlan, ScenarioError
 from models.plan import Readings
 from models.units import money_text
 from money_builders import company_demand_m, shipped_case, with_zone
-from simulator.planner.readings import least_cost_table, readings
+from simulator.finance.comparison import compare_opponents, money
+from simulator.planner.readings import average_usd_per_node, least_cost_table, readings
 from simulator.planner.recommend import nodes_at_arrival, recommend
 from simulator.planner.screening import screen
+from simulator.planner.steps import quarters_served
 from simulator.sentences import sentence
 
 
@@ -116,7 +118,7 @@ def test_reasons_print_the_other_readings_beside_the_answer(advice):
     assert "40 nodes carry 50% of the users" in text
     assert "26 serve 50% of the worker hours" in text
     assert "55, 40 and 23 nodes cost least" in text
-    assert "USD 5,921 a year at the margin, USD 7,236 on average without staff and USD 9,492 with it" in text
+    assert "USD 5,921 a year at the margin, USD 7,236 on average without staff and USD 9,492 with 1 FTE" in text
     low, high = advice.recommendation.range_1pct
     assert f"Anything from {low} to {high} nodes" in text
 
@@ -140,10 +142,36 @@ def test_growth_orders_again_and_never_removes():
     assert all(step.nodes > 0 and step.arrive_on > step.order_on for step in found.steps)
 
 
-def test_decline_builds_for_the_arrival_quarter_only():
+def test_decline_takes_one_order_sized_for_the_pooled_hours_of_its_life():
+    case = shipped_case(demand__growth_share_per_year=-0.1)
+    found = recommend(case)
+    (step,) = found.steps
+    assert step.nodes == found.recommendation.private_nodes == nodes_at_arrival(case)["prod-bm"] == 45
+    pooled = np.concatenate([company_demand_m() * 0.9 ** (56 / 365 + quarter / 4) for quarter in range(20)])  # 8 weeks' lead, 5 years
+    s, room = found.screening, 62_820 * 0.85
+    assert np.mean(pooled > 42 * room) > s.breakeven_busy_share > np.mean(pooled > 43 * room)  # 43 working, 2 spare
+    assert s.aws_worker_hours[0] == round(sum(np.ceil(pooled / (15_540 * 0.85) - 1e-9)) / 20)
+    assert any("shrink by 10% a year" in text and "all 5 years" in text for text in told(found))
+
+
+@pytest.mark.parametrize("growth", [-0.3, -0.2, -0.1])
+def test_decline_recommends_nothing_that_loses_money(growth):
+    case = shipped_case(demand__growth_share_per_year=growth)
+    found = recommend(case)
+    assert money(compare_opponents(case, found.recommendation.by_zone, found.steps)).npv_usd >= 0
+
+
+def test_decline_of_thirty_percent_builds_nothing_where_the_arrival_day_alone_would_ask_for_52():
     found = recommend(shipped_case(demand__growth_share_per_year=-0.3))
-    assert len(found.steps) == 1
-    assert found.steps[0].nodes < 55
+    assert (found.recommendation.private_nodes, found.steps) == (0, ())
+    assert recommend(shipped_case(company_demand_m() * 0.7 ** (56 / 365))).recommendation.private_nodes == 52
+
+
+def test_horizon_of_decline_ends_with_the_servers_life():
+    case = shipped_case(demand__growth_share_per_year=-0.1, money__years=8)
+    assert quarters_served(case) == 4 * case.prices.private.life_years == 20
+    assert quarters_served(shipped_case(demand__growth_share_per_year=-0.1, money__years=3)) == 12
+    assert quarters_served(shipped_case()) == quarters_served(shipped_case(demand__growth_share_per_year=0.2)) == 1
 
 
 def test_existing_nodes_are_not_ordered_again(case):
@@ -158,8 +186,103 @@ def test_a_limit_that_binds_is_named_and_priced(case):
     limit = next(item for item in found.limits if item.name == "zones.prod-bm.max_nodes")
     free = screen(case)
     assert limit.binding
-    assert limit.shadow_price == pytest.approx(free.cost_usd_per_year[43] - free.cost_usd_per_year[44])
+    savings = [(free.cost_usd_per_year[43] - free.cost_usd_per_year[k]) / (k - 43) for k in range(44, 54)]
+    assert limit.shadow_price == pytest.approx(max(savings))
+    assert limit.shadow_price >= free.cost_usd_per_year[43] - free.cost_usd_per_year[44]
     assert any("The limit zones.prod-bm.max_nodes binds" in text for text in told(found))
+
+
+def test_a_limit_on_a_rack_step_has_a_price_although_the_next_node_saves_nothing(case):
+    free = screen(case)
+    steps = [k for k in range(1, free.optimum - 1) if free.cost_usd_per_year[k + 1] > free.cost_usd_per_year[k]]
+    last = max(k for k in steps if free.cost_usd_per_year[free.optimum] < free.cost_usd_per_year[k])
+    limit = recommend(with_zone(case, max_nodes=int(free.nodes[last]))).limits[0]
+    average = (free.cost_usd_per_year[last] - free.cost_usd_per_year[free.optimum]) / (free.optimum - last)
+    assert limit.binding
+    assert limit.shadow_price >= average > 0
+
+
+def test_a_limit_that_a_fixed_cost_makes_idle_does_not_bind():
+    found = recommend(with_zone(shipped_case(planner__staff_fte=5), max_nodes=45))
+    assert found.recommendation.private_nodes == 0
+    assert not found.limits[0].binding
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"planner__staff_fte": 5},
+        {"aws__commitment_discount_share": 0.6},
+        {"aws__max_nodes": 0},
+        {"planner__staff_fte": 5, "aws__max_nodes": 200},
+    ],
+)
+def test_range_holds_exactly_the_feasible_capacities_within_one_percent(changes):
+    found = recommend(shipped_case(**changes))
+    s = found.screening
+    feasible = np.arange(s.nodes.size) >= s.floor
+    within = s.nodes[feasible & (s.cost_usd_per_year <= 1.01 * s.cost_usd_per_year[feasible].min())]
+    assert found.recommendation.range_1pct == (within[0], within[-1])
+    assert np.array_equal(within, s.nodes[(s.nodes >= within[0]) & (s.nodes <= within[-1])])
+
+
+@pytest.mark.parametrize("changes", [{"planner__staff_fte": 5}, {"aws__commitment_discount_share": 0.6}])
+def test_when_nothing_pays_the_range_is_nothing_and_the_reasons_say_why(changes):
+    found = recommend(shipped_case(**changes))
+    s = found.screening
+    assert (found.recommendation.private_nodes, found.recommendation.range_1pct) == (0, (0, 0))
+    text = " ".join(told(found))
+    best = s.cost_usd_per_year[1:].min()
+    assert "Each of the first" not in text
+    assert f"best hybrid costs USD {best:,.0f} a year, USD {best - s.cost_usd_per_year[0]:,.0f} above AWS alone" in text
+    assert f"at the margin {s.optimum} working nodes would pay for themselves, but not for the fixed items" in text
+    assert "nodes cost least" not in text
+
+
+def test_a_server_dearer_than_aws_at_all_hours_is_said_so(case):
+    found = recommend(case.with_parameters(case.parameters.with_value("server_usd", 200_000.0)))
+    assert found.recommendation.private_nodes == found.screening.optimum == 0
+    assert any("even when it works in every hour" in text for text in told(found))
+
+
+def test_a_first_node_that_works_too_little_is_said_so():
+    found = recommend(shipped_case(np.where(np.arange(8760) < 500, 1e5, 0.0)))
+    assert found.recommendation.private_nodes == 0
+    assert any("even the first node would work in 5.7% of hours, its break-even is 24.6%" in text for text in told(found))  # 500 / 8,760
+
+
+def test_no_node_for_no_share_is_the_answer_to_another_question():
+    found = recommend(shipped_case(planner__objective="by_peak", demand__build_share=0))
+    assert found.working == 0
+    assert any("No private node answers the question" in text for text in told(found))
+
+
+def test_zones_without_room_are_said_so(case):
+    found = recommend(with_zone(case, max_nodes=2))
+    assert found.recommendation.private_nodes == 0
+    assert any("allow no working node beside their spares" in text for text in told(found))
+
+
+def test_busy_sentence_stays_away_from_answers_that_it_does_not_explain():
+    for changes in ({"aws__max_nodes": 0}, {"planner__objective": "by_users"}, {"planner__objective": "average"}):
+        assert not any("break-even" in text for text in told(recommend(shipped_case(**changes))))
+
+
+def test_quota_that_demands_a_few_nodes_builds_what_then_costs_least():
+    found = recommend(shipped_case(planner__staff_fte=5, aws__max_nodes=200))
+    s = found.screening
+    assert 0 < s.floor < found.working
+    assert s.cost_usd_per_year[found.working] == s.cost_usd_per_year[s.floor :].min()
+    assert found.limits[-1].binding  # without the quota nothing would be built
+
+
+@pytest.mark.parametrize(("staff", "named"), [(0, "1"), (0.5, "0.5"), (2, "2")])
+def test_view_with_staff_names_its_staff(staff, named):
+    found = recommend(shipped_case(planner__staff_fte=staff))
+    reference = shipped_case(planner__staff_fte=float(named))
+    assert found.views[1].usd_per_node_year == pytest.approx(average_usd_per_node(reference, 40, float(named)))
+    assert any(f"with {named} FTE" in text for text in told(found))
 
 
 def test_more_standing_nodes_than_the_zone_allows_contradict_each_other(case):
