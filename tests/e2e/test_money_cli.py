@@ -99,6 +99,18 @@ def test_finance_prints_what_a_person_reads(run):
     assert result.exit_code == 0, result.output
     assert "no payback: the plan builds nothing" in result.stdout
     assert "what moves the cost most" in result.stdout
+    assert "50% of the users" in result.stdout
+
+
+def test_finance_of_the_shipped_company_counts_its_unused_commitments(finance_json):
+    """756,989 USD of worker charges and 22,997 USD of commitments that nothing used."""
+    document = finance_json[0]
+    money = {name: statement["usd_per_year"] for name, statement in document["statements"].items()}
+    assert round(money["aws_as_billed"]) == 779_986
+    assert (round(money["aws_best"]), round(money["hybrid"])) == (664_981, 579_088)
+    assert document["statements"]["hybrid"]["capex_usd"] == 810_600
+    assert (round(document["npv_usd"]), round(document["payback_months"], 2)) == (384_656, 33.67)
+    assert document["billed_is_list"] is False
 
 
 @pytest.mark.parametrize(
