@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError, Problem
+from simulator.engine.kube.known_fields import unknown_fields
 from simulator.engine.kube.kube_fields import Fields, unique_keys
 from simulator.engine.kube.objects import PODS, Labels, Node, Pod, Selector, Taint
 from simulator.engine.kube.pod_reader import SYSTEM_PRIORITIES, read_pod, read_selector
 from simulator.yaml_text import parse_yaml_documents
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+KINDS_CHECKED = ("Node", "Pod", "PodDisruptionBudget", "PriorityClass")
+NAMESPACED = ("Pod", "PodDisruptionBudget")
 OWNERS_THAT_SPREAD = ("ReplicationController", "ReplicaSet", "StatefulSet")
 
 
@@ -35,7 +38,11 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """What a set of files holds. `selectors` maps (kind, namespace, name) of Services and pod owners to their selector."""
+    """What a set of files holds. `selectors` maps (kind, namespace, name) of Services and pod owners to their selector.
+
+    `priorities` holds PriorityClasses by name, the global default under "" too. `unknown` maps what is said about a field
+    without effect to the objects that have it ("Pod default/web").
+    """
 
     nodes: tuple[Node, ...] = ()
     pods: tuple[Pod, ...] = ()
@@ -44,6 +51,7 @@ class Objects:
     budgets: tuple[Budget, ...] = ()
     priorities: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_files(paths: Iterable[Path], base: Objects | None = None) -> Objects:
@@ -119,8 +127,11 @@ def _assemble(documents: list[Fields], problems: list[Problem], base: Objects) -
         by_kind.setdefault(document.text("kind"), []).append(document)
         if not document.sub("metadata").text("name"):
             document.refuse("metadata.name", None, "every object needs a name")
+    unknown = _unknown(by_kind)
     priorities = {**base.priorities, **SYSTEM_PRIORITIES}
-    priorities.update((part.sub("metadata").text("name"), part.integer("value")) for part in by_kind.pop("PriorityClass", []))
+    for part in by_kind.pop("PriorityClass", []):
+        names = [part.sub("metadata").text("name"), *([""] if part.flag("globalDefault") else [])]
+        priorities |= dict.fromkeys(names, part.integer("value"))
     namespaces = {part.sub("metadata").text("name"): part.sub("metadata").labels("labels") for part in by_kind.pop("Namespace", [])}
     selectors = {
         (kind, part.sub("metadata").text("namespace", "default"), part.sub("metadata").text("name")): selector
@@ -136,12 +147,33 @@ def _assemble(documents: list[Fields], problems: list[Problem], base: Objects) -
         budgets=tuple(_budget(part) for part in by_kind.pop("PodDisruptionBudget", [])),
         priorities=priorities,
         skipped={kind: len(parts) for kind, parts in sorted(by_kind.items())},
+        unknown=unknown,
     )
     problems += _duplicates("Node", [node.name for node in (*base.nodes, *objects.nodes)])
     problems += _duplicates("Pod", [pod.key for pod in (*base.pods, *objects.pods)])
     if problems:
         raise InputError(problems)
     return objects
+
+
+def _unknown(by_kind: Mapping[str, list[Fields]]) -> dict[str, tuple[str, ...]]:
+    """Objects by the fields in them that have no effect here though they look as if they had, each object once."""
+    found: dict[str, dict[str, None]] = {}
+    for kind in KINDS_CHECKED:
+        for part in by_kind.get(kind, ()):
+            for finding in (*unknown_fields(part.raw, kind), *_without_effect(part, kind)):
+                metadata = Fields(part.raw.get("metadata"), "", [])
+                space = f"{metadata.text('namespace', 'default')}/" if kind in NAMESPACED else ""
+                found.setdefault(finding, {})[f"{kind} {space}{metadata.text('name')}"] = None
+    return {finding: tuple(objects) for finding, objects in found.items()}
+
+
+def _without_effect(part: Fields, kind: str) -> Iterator[str]:
+    """Fields of Kubernetes that bear on placement and are not modelled; those of Pods are in `Pod.unmodelled`."""
+    if kind == "PriorityClass" and part.raw.get("preemptionPolicy") == "Never":
+        yield "preemptionPolicy Never counts only as the pods themselves spell it out"
+    if kind == "Node" and "podPreemptionPolicy" in Fields(part.raw.get("spec"), "", []):
+        yield "spec.podPreemptionPolicy: preemption for resizes is not modelled"
 
 
 def _duplicates(kind: str, names: list[str]) -> list[Problem]:

@@ -106,6 +106,10 @@ def _merged(snapshot: Objects, incoming: Objects) -> Objects:
         namespaces={**snapshot.namespaces, **incoming.namespaces},
         selectors={**snapshot.selectors, **incoming.selectors},
         budgets=(*snapshot.budgets, *incoming.budgets),
+        unknown={
+            finding: (*snapshot.unknown.get(finding, ()), *incoming.unknown.get(finding, ()))
+            for finding in dict.fromkeys((*snapshot.unknown, *incoming.unknown))
+        },
         skipped={
             kind: snapshot.skipped.get(kind, 0) + incoming.skipped.get(kind, 0) for kind in sorted({*snapshot.skipped, *incoming.skipped})
         },
@@ -226,9 +230,15 @@ def _limits(answers: Sequence[PlacedPod], cluster: Cluster, options: PlaceOption
     return found
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first name, and how many more there are."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 def _unmodelled(objects: Objects, queue: Sequence[Pod]) -> list[str]:
     """What the answer does not cover, each named once."""
     found = [f"pod {pod.key}: {what}" for pod in queue for what in pod.unmodelled]
+    found += [f"{_some(names)}: {finding}" for finding, names in objects.unknown.items()]
     found += [f"{count} {kind} in the input: not used" for kind, count in objects.skipped.items()]
     soft = [pod for pod in queue if not pod.spreads]
     owned = [pod for pod in soft if pod.owner and pod.owner[0] in OWNERS_THAT_SPREAD]

@@ -87,11 +87,14 @@ def read_pod(document: Fields, priorities: Mapping[str, int]) -> Pod:
 
 
 def _priority(spec: Fields, priorities: Mapping[str, int], unmodelled: list[str]) -> int:
-    """The admitted number, else the value of the named class; an unknown class counts as 0 and is named."""
+    """The admitted number, else the value of the named class; an unknown class counts as 0 and is named.
+
+    `priorities` holds the class that is the global default under "" too.
+    """
     name = spec.text("priorityClassName")
-    if "priority" in spec or not name:
+    if "priority" in spec:
         return spec.integer("priority")
-    if name not in priorities:
+    if name and name not in priorities:
         unmodelled.append(f"priorityClassName {name}: no such PriorityClass in the input, priority 0 taken")
     return priorities.get(name, 0)
 
@@ -217,6 +220,10 @@ def _host_ports(spec: Fields) -> tuple[HostPort, ...]:
 def _unmodelled(spec: Fields) -> list[str]:
     """What a pod asks for that the filters here do not look at."""
     found = []
+    if scheduler := spec.text("schedulerName"):
+        found += [f"left to scheduler {scheduler}: what that one does is not modelled"] if scheduler != DEFAULT_SCHEDULER else []
+    if runtime := spec.text("runtimeClassName"):
+        found.append(f"runtimeClassName {runtime}: its overhead, nodeSelector and tolerations count only as the pod itself spells them out")
     for volume in spec.each("volumes"):
         kinds = [kind for kind in VOLUMES_WITH_RULES if kind in volume]
         found += [f"volume {volume.text('name')} ({kind}): zone, attach limits and binding not modelled" for kind in kinds]
