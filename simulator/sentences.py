@@ -53,6 +53,10 @@ _TEMPLATES: dict[str, tuple[str, str]] = {
         "Every other possible number of nodes near {low} costs more than 1 % above the least.",
         "{low}대와 가까운 다른 가능한 대수는 모두 비용이 최솟값보다 1 % 넘게 많습니다.",
     ),
+    "valley_also": (
+        "So close to the least are also, past a step of racks or fixed items: {others} nodes.",
+        "랙이나 고정비의 계단 너머에서 최솟값에 그만큼 가까운 대수: {others}대.",
+    ),
     "nothing_pays": (
         "Nothing is worth building, because of the fixed items (racks, network, spares, staff, link): the best hybrid costs {best:money} a year, "
         "{gap:money} above AWS alone ({alone:money}); at the margin {nodes:count working node} would pay for {nodes:either itself|themselves}, "
@@ -82,8 +86,8 @@ _TEMPLATES: dict[str, tuple[str, str]] = {
     ),
     "declines": (
         "Demand is expected to shrink by {share:.0%} a year and nothing that is bought can be given back: the hours of all "
-        "{years:count year} that a node serves decide, not those of the day it arrives.",
-        "수요가 해마다 {share:.0%} 줄 것으로 보고 산 것은 되돌릴 수 없으므로, 도착하는 날이 아니라 노드가 일하는 {years}년 전체의 시간으로 판단합니다.",
+        "{years:count year} that a node serves decide, not those of the day it arrives, and the yearly costs above are their mean.",
+        "수요가 해마다 {share:.0%} 줄 것으로 보고 산 것은 되돌릴 수 없으므로, 도착하는 날이 아니라 노드가 일하는 {years}년 전체의 시간으로 판단하며, 위의 연 비용은 그 평균입니다.",
     ),
     "zone_stays_closed": (
         "Zone {name} is not worth opening: what its first node needs besides costs more than the zone would save.",

@@ -38,6 +38,9 @@ def _busy(case: Case, advice: Advice) -> Iterator[Reason]:
 def _valley(case: Case, advice: Advice) -> Iterator[Reason]:
     low, high = advice.recommendation.range_1pct
     yield Reason("valley" if low < high else "valley_point", {"low": low, "high": high})
+    others = [run for run in advice.screening.runs_1pct if run != (low, high)]
+    if others:
+        yield Reason("valley_also", {"others": ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in others)})
 
 
 def _whether(case: Case, advice: Advice) -> Iterator[Reason]:

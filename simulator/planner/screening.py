@@ -90,18 +90,19 @@ class Screening(Rule):
         return self.floor + int(np.argmin(self.cost_usd_per_year[self.floor :]))
 
     @property
-    def range_1pct(self) -> tuple[int, int]:
-        """Fewest and most nodes (spares included) around the least feasible cost, every capacity between them within 1 % of it.
+    def runs_1pct(self) -> tuple[tuple[int, int], ...]:
+        """Fewest and most nodes (spares included) of every run of feasible capacities within 1 % of the least feasible cost.
 
-        Capacities below `floor` do not count; the rule's answer and the recommendation may lie outside.
+        There are several where fixed items or a rack make the cost rise above 1 % in between.
         """
-        within = self.cost_usd_per_year <= self.cost_usd_per_year[self.least] * 1.01
-        low = high = self.least
-        while low > self.floor and within[low - 1]:
-            low -= 1
-        while high + 1 < within.size and within[high + 1]:
-            high += 1
-        return int(self.nodes[low]), int(self.nodes[high])
+        within = self.floor + np.flatnonzero(self.cost_usd_per_year[self.floor :] <= self.cost_usd_per_year[self.least] * 1.01)
+        runs = np.split(self.nodes[within], np.flatnonzero(np.diff(within) > 1) + 1)
+        return tuple((int(run[0]), int(run[-1])) for run in runs)
+
+    @property
+    def range_1pct(self) -> tuple[int, int]:
+        """The run that holds the least cost; the rule's answer and the recommendation may lie outside."""
+        return next(run for run in self.runs_1pct if run[0] <= self.nodes[self.least] <= run[1])
 
     def curve(self, horizon_hours: int) -> CostCurve:
         """The curve alone, a year's worker-hours, for charts and the workbook; node k's busy share stands beside k, 1 beside none."""

@@ -227,6 +227,15 @@ def test_range_holds_exactly_the_feasible_capacities_within_one_percent(changes)
     assert np.array_equal(within, s.nodes[(s.nodes >= within[0]) & (s.nodes <= within[-1])])
 
 
+def test_nothing_and_a_fleet_can_cost_nearly_the_same_while_all_between_costs_more():
+    found = recommend(shipped_case(planner__staff_fte=2))
+    s = found.screening
+    within = set(s.nodes[s.cost_usd_per_year <= 1.01 * s.cost_usd_per_year.min()])
+    assert within == {node for low, high in s.runs_1pct for node in range(low, high + 1)} == {0, *range(52, 61)}
+    assert (found.recommendation.private_nodes, found.recommendation.range_1pct) == (0, (0, 0))
+    assert any("also, past a step of racks or fixed items: 52-60 nodes" in text for text in told(found))
+
+
 @pytest.mark.parametrize("changes", [{"planner__staff_fte": 5}, {"aws__commitment_discount_share": 0.6}])
 def test_when_nothing_pays_the_range_is_nothing_and_the_reasons_say_why(changes):
     found = recommend(shipped_case(**changes))
