@@ -97,7 +97,10 @@ def read_groups(document: Mapping[str, Any], place: str, ignore: tuple[str, ...]
     """Read a groups file; raises InputError with every problem found. Keys in `ignore` belong to the caller."""
     problems: list[Problem] = []
     warnings = [f"{place}: {key} is not modelled" for key in document if key not in (*KNOWN_KEYS, *ignore)]
-    flags = {str(name).lstrip("-"): _flag(value) for name, value in (document.get("flags") or {}).items()}
+    given = document.get("flags") or {}
+    if not isinstance(given, Mapping):
+        raise InputError(Problem(f"{place}: flags", repr(given)[:80], "write the program's flags as name: value"))
+    flags = {str(name).lstrip("-"): _flag(value) for name, value in given.items()}
     expander = str(document.get("expander") or flags.pop("expander", "least-waste"))
     flags.pop("expander", None)
     up = ScaleUpSettings(expanders=_expanders(expander, place, problems))
@@ -219,6 +222,12 @@ def _group(name: str, body: Any, label: str, place: str, problems: list[Problem]
         if not 0 <= low <= high:
             raise ValueError(f"0 <= min <= max, not min {low}, max {high}")
         names = {field.name for field in fields(Taint)}
+        warnings += [
+            f"{where}.taints[{at}].{key} is not modelled"
+            for at, taint in enumerate(body.get("taints", ()))
+            for key in taint
+            if key not in names
+        ]
         taints = tuple(Taint(**{key: str(value) for key, value in taint.items() if key in names}) for taint in body.get("taints", ()))
         price = None if body.get("usd_per_h") is None else float(body["usd_per_h"])
         duration_s(body.get("boot", 0))

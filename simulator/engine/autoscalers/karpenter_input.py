@@ -24,6 +24,9 @@ CAPACITY_TYPE = "karpenter.sh/capacity-type"
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 KEYS = ("pools", "owned_nodes", "instance_types", "overhead", "batch", "affinity", "spot_factor", "zones")
 SPOT_FACTOR = 0.35
+ODD = (KeyError, ValueError, TypeError, AttributeError)
+"""What reading a field of the wrong type or a missing one raises."""
+
 PODS_PER_NODE = 110
 GIB = 2**30
 
@@ -45,40 +48,60 @@ def read_karpenter(document: Mapping[str, Any], kinds: Kinds, place: str, ignore
     problems: list[Problem] = []
     warnings = [f"{place}: {key} is not modelled" for key in document if key not in (*KEYS, *ignore)]
     types = document.get("instance_types")
-    if not isinstance(types, Mapping) or not types or not document.get("pools"):
+    if not isinstance(types, Mapping) or not types or not isinstance(document.get("pools"), list) or not document["pools"]:
         raise InputError(Problem(place, "no pools or no instance_types", "give NodePools and the instance types they may launch"))
     try:
         overhead = kinds.vector(amounts(document.get("overhead") or {}))
         capacity = np.array([kinds.vector(_capacity(body)) for body in types.values()], dtype=np.int64)
         price = np.array([float(body["usd_per_h"]) for body in types.values()])
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except ODD as error:
         raise InputError(Problem(f"{place}: instance_types", repr(error), "give cpu, memory_gib and usd_per_h of each type")) from None
     catalog = Catalog(tuple(map(str, types)), capacity, capacity - overhead)
-    spot = float(document.get("spot_factor", SPOT_FACTOR))
+    spot, idle_ms, longest_ms = _pace(document, place, problems, warnings)
     pools = [
         _pool(body, catalog, price, spot, kinds, f"{place}: pools[{at}]", problems, warnings) for at, body in enumerate(document["pools"])
     ]
-    batch = document.get("batch") or {}
-    owned = tuple(_owned(body) for body in document.get("owned_nodes") or ())
+    owned = _all_owned(document.get("owned_nodes") or (), f"{place}: owned_nodes", problems, warnings)
     if problems:
         raise InputError(problems)
-    idle, longest = (round(duration_s(batch.get(key, value)) * MS_PER_S) for key, value in (("idle", "1s"), ("max", "10s")))
-    return KarpenterFile(tuple(pool for pool in pools if pool), catalog, owned, idle, longest, tuple(warnings))
+    return KarpenterFile(tuple(pool for pool in pools if pool), catalog, owned, idle_ms, longest_ms, tuple(warnings))
 
 
 def preferences(affinity: Mapping[str, Any] | None, place: str) -> tuple[tuple[PreferredNodeTerm, ...], tuple[str, ...]]:
     """Preferred node affinity of the pods, and what of `affinity` is not modelled."""
     if not affinity:
         return (), ()
-    warnings = [f"{place}: affinity.{key} is not modelled" for key in affinity if key != "nodeAffinity"]
-    node = affinity.get("nodeAffinity") or {}
     wished = "preferredDuringSchedulingIgnoredDuringExecution"
-    warnings += [f"{place}: affinity.nodeAffinity.{key} is not modelled" for key in node if key != wished]
-    terms = []
-    for term in node.get(wished) or ():
-        expressions = tuple(_requirement(item) for item in term["preference"].get("matchExpressions") or ())
-        terms.append(PreferredNodeTerm(int(term["weight"]), NodeTerm(expressions)))
-    return tuple(terms), tuple(warnings)
+    try:
+        node = affinity.get("nodeAffinity") or {}
+        warnings = [
+            *_others(affinity, ("nodeAffinity",), f"{place}: affinity"),
+            *_others(node, (wished,), f"{place}: affinity.nodeAffinity"),
+        ]
+        terms = tuple(_preference(term) for term in node.get(wished) or ())
+    except ODD as error:
+        raise InputError(Problem(f"{place}: affinity", repr(error), "write the affinity of a Pod, with weight and preference")) from None
+    return terms, tuple(warnings)
+
+
+def _preference(term: Mapping[str, Any]) -> PreferredNodeTerm:
+    expressions = tuple(_requirement(item) for item in term["preference"].get("matchExpressions") or ())
+    return PreferredNodeTerm(int(term["weight"]), NodeTerm(expressions))
+
+
+def _pace(document: Mapping[str, Any], place: str, problems: list[Problem], warnings: list[str]) -> tuple[float, int, int]:
+    """Spot's share of the price, and both windows of batching in milliseconds."""
+    try:
+        batch = document.get("batch") or {}
+        warnings += _others(batch, ("idle", "max"), f"{place}: batch")
+        windows = [round(duration_s(batch.get(key, value)) * MS_PER_S) for key, value in (("idle", "1s"), ("max", "10s"))]
+        spot = float(document.get("spot_factor", SPOT_FACTOR))
+        if min(*windows, spot) < 0:
+            raise ValueError("a negative number")
+    except ODD as error:
+        problems.append(Problem(f"{place}: batch, spot_factor", repr(error), "give {idle: 1s, max: 10s}, and a share such as 0.35"))
+        return SPOT_FACTOR, 0, 0
+    return spot, windows[0], windows[1]
 
 
 def _requirement(item: Mapping[str, Any]) -> Requirement:
@@ -96,6 +119,18 @@ def _capacity(body: Mapping[str, Any]) -> dict[str, int]:
     known = {"cpu": round(float(body["cpu"]) * 1000), "memory": round(float(body["memory_gib"]) * GIB), "pods": PODS_PER_NODE}
     extra = {name: value for name, value in body.items() if name not in ("cpu", "memory_gib", "usd_per_h", "pods")}
     return {**known, **({"pods": int(body["pods"])} if "pods" in body else {}), **amounts(extra)}
+
+
+def _all_owned(bodies: Any, place: str, problems: list[Problem], warnings: list[str]) -> tuple[tuple[Node, str], ...]:
+    """Nodes of one's own, each with the group that names it in samples."""
+    found = []
+    for at, body in enumerate(bodies if isinstance(bodies, list | tuple) else [bodies]):
+        try:
+            found.append(_owned(body))
+            warnings += _others(body, ("name", "labels", "allocatable"), f"{place}[{at}]")
+        except ODD as error:
+            problems.append(Problem(f"{place}[{at}]", repr(error), "give name and allocatable, and labels if wanted"))
+    return tuple(found)
 
 
 def _owned(body: Mapping[str, Any]) -> tuple[Node, str]:
@@ -132,9 +167,14 @@ def _pool(
             limits, Node(str(body["name"]), {}, labels, taints), taints, disruption.get("consolidationPolicy") == "WhenEmpty",
             _ms(after), share, most, _ms(str(spec.get("expireAfter", "720h"))),
         )  # fmt: skip
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except ODD as error:
         problems.append(Problem(place, repr(error), "write a NodePool spec with a name"))
         return None
+
+
+def _others(part: Mapping[str, Any], known: Sequence[str], place: str) -> list[str]:
+    """Warnings about the keys of `part` that nothing here reads."""
+    return [f"{place}.{key} is not modelled" for key in part if key not in known]
 
 
 def _ms(duration: str) -> int | None:
@@ -158,6 +198,8 @@ def _unmodelled(
 ) -> list[str]:
     known = {
         "": (body, ("name", "weight", "limits", "template", "disruption")),
+        "template.": (body["template"], ("metadata", "spec")),
+        "template.metadata.": (body["template"].get("metadata") or {}, ("labels",)),
         "template.spec.": (spec, ("requirements", "nodeClassRef", "expireAfter", "taints")),
         "disruption.": (disruption, ("consolidationPolicy", "consolidateAfter", "budgets")),
     }

@@ -100,7 +100,7 @@ def _short(name: str, asked: int, offers: Sequence[Offer]) -> str:
     if most >= asked:
         return ""
     if most <= 0:
-        near = get_close_matches(name, sorted({other for offer in offers for other in offer.room}), n=1, cutoff=0.5)
+        near = get_close_matches(name, sorted({other for offer in offers for other in offer.room}), n=1, cutoff=0.6)
         return f"it asks for {name}, which no node offers" + (f" (did you mean {near[0]}?)" if near else "")
     return f"it asks for {name} {_shown(name, asked)}, an empty node has at most {_shown(name, most)} ({best.name})"
 

@@ -103,7 +103,7 @@ def read_curve(document: Mapping[str, Any], place: str) -> Curve:
     """`shapes` (name -> cpu, memory, other resources) and `replicas_by_second` (name -> one number each second)."""
     shapes, replicas = document.get("shapes"), document.get("replicas_by_second")
     if not isinstance(shapes, Mapping) or not isinstance(replicas, Mapping) or set(shapes) != set(replicas) or not shapes:
-        found = f"shapes {sorted(shapes or ())}, replicas_by_second {sorted(replicas or ())}"
+        found = f"shapes {_names(shapes)}, replicas_by_second {_names(replicas)}"
         raise InputError(Problem(place, found, "give both, with the same names"))
     problems, pods = [], []
     for name, shape in shapes.items():
@@ -116,6 +116,10 @@ def read_curve(document: Mapping[str, Any], place: str) -> Curve:
     if problems:
         raise InputError(problems)
     return Curve(tuple(map(str, shapes)), tuple(pods), tuple(tuple(replicas[name]) for name in shapes))
+
+
+def _names(part: Any) -> str:
+    return str(sorted(map(str, part))) if isinstance(part, Mapping) else repr(part)[:80]
 
 
 def demand(world: World, curve: Curve) -> Story:
