@@ -69,6 +69,12 @@ def test_what_a_profile_sets_and_is_not_modelled_is_named() -> None:
         assert part in text
 
 
+def test_fields_of_a_profile_without_effect_are_named() -> None:
+    odd = {"schedulerName": "default-scheduler", "percentageOfNodesToScore": 10, "pluginConfg": []}
+    found = parse_profile({"kind": "KubeSchedulerConfiguration", "profiles": [odd]}, "f")
+    assert found.warnings == ("f.profiles[0].percentageOfNodesToScore is not modelled", "f.profiles[0].pluginConfg is not modelled")
+
+
 def test_percentage_and_hard_affinity_weight_are_taken() -> None:
     found = profile({"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 7}}, percentageOfNodesToScore=40)
     assert (found.percentage, found.settings.hard_pod_affinity_weight) == (40, 7)

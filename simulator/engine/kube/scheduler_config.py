@@ -18,6 +18,7 @@ from simulator.yaml_text import parse_yaml
 STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 POINTS = ("multiPoint", "filter", "score")
 KNOWN = ("apiVersion", "kind", "profiles", "percentageOfNodesToScore")
+PROFILE_KEYS = ("schedulerName", "plugins", "pluginConfig")
 WITHOUT_EFFECT = ("clientConnection", "leaderElection", "parallelism", "podInitialBackoffSeconds", "podMaxBackoffSeconds")
 """Fields that change no decision about one pod."""
 
@@ -52,6 +53,7 @@ def parse_profile(raw: Any, place: str, base: Settings | None = None) -> Profile
     warnings += [f"{place}: only the first of {len(profiles)} profiles is used"] if len(profiles) > 1 else []
     settings = base or Settings()
     for profile in profiles[:1]:
+        warnings += [f"{profile.place}.{key} is not modelled" for key in profile.raw if key not in PROFILE_KEYS]
         settings = _plugins(profile, settings, warnings)
         for entry in profile.each("pluginConfig"):
             settings = _configured(entry.text("name"), entry.sub("args"), settings, warnings)
