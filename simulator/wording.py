@@ -69,10 +69,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "average": ("least cost, average", "최소 비용(평균)"),
     "average_no_staff_best_commitment": ("least cost, average, no staff, best commitment", "최소 비용(평균, 인건비 제외, 약정 할인)"),
     "average_with_staff_best_commitment": ("least cost, average, with staff, best commitment", "최소 비용(평균, 인건비 포함, 약정 할인)"),
-    "marginal_best_commitment": ("least cost, marginal, best commitment", "최소 비용(한계, 약정 할인)"),
+    "marginal_best_commitment": ("by the cost of one more server, best commitment", "서버 한 대의 추가 비용 기준(약정 할인)"),
     "average_no_staff_on_demand": ("least cost, average, no staff, on demand", "최소 비용(평균, 인건비 제외, 온디맨드)"),
     "average_with_staff_on_demand": ("least cost, average, with staff, on demand", "최소 비용(평균, 인건비 포함, 온디맨드)"),
-    "marginal_on_demand": ("least cost, marginal, on demand", "최소 비용(한계, 온디맨드)"),
+    "marginal_on_demand": ("by the cost of one more server, on demand", "서버 한 대의 추가 비용 기준(온디맨드)"),
     "lowest_point_of_cost_curve": ("lowest point of the cost curve", "비용 곡선의 최저점"),
     "alternatives": ("Other answers", "다른 답"),
     "measured_packing": ("at measured packing", "실측 패킹 기준"),
@@ -92,6 +92,19 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "outside_range": (
         "{name} = {value:g} lies outside the catalog's range {low:g} to {high:g} {unit}.",
         "{name} = {value:g}은(는) 카탈로그 범위 {low:g}~{high:g} {unit}를 벗어납니다.",
+    ),
+    "list_price": ("no bill: list price", "청구서 없음: 정가"),
+    "own_rate": (
+        "The bill already pays {used:.0%} below list, more than the {asked:.0%} of the scenario: that rate stands for AWS at its best.",
+        "청구서는 이미 정가보다 {used:.0%} 낮아 시나리오의 {asked:.0%}보다 유리합니다: 이 요율을 최적 AWS로 씁니다.",
+    ),
+    "Month 0 is the day the first servers are ready; until then every opponent pays AWS the same.": (
+        "Month 0 is the day the first servers are ready; until then every opponent pays AWS the same.",
+        "0개월은 첫 서버가 가동하는 날이며, 그때까지는 어느 경우든 AWS 비용이 같습니다.",
+    ),
+    "No bill was given: AWS as billed shows the list price of the rebuilt worker hours.": (
+        "No bill was given: AWS as billed shows the list price of the rebuilt worker hours.",
+        "청구서가 없어 현재 AWS 청구는 재구성한 워커 시간의 정가로 표시합니다.",
     ),
     "wrote": ("wrote", "저장:"),
     "money": ("Money a year", "연간 비용 비교"),

@@ -81,11 +81,13 @@ def tiles(planned: Planned, language: Language) -> list[Tile]:
 
 
 def notes(planned: Planned, language: Language) -> tuple[str, ...]:
-    """What to know of the inputs: filled gaps, assumed pods, values outside the catalog's range."""
+    """What to know of the inputs: filled gaps, assumed pods, the bill's own rate, values outside the catalog's range."""
     w = words(language)
+    asked, used = planned.scenario.aws.commitment_discount_share, planned.case.scenario.aws.commitment_discount_share
+    own_rate = [w["own_rate"].format(used=used, asked=asked)] if used != asked else []
     outside = planned.case.parameters.outside()
     strange = [w["outside_range"].format(name=p.name, value=p.value, low=p.low, high=p.high, unit=p.unit) for p in outside]
-    return (*planned.inputs.notes, *(w.get(note, note) for note in planned.comparison.notes), *strange)
+    return (*planned.inputs.notes, *(w.get(note, note) for note in planned.comparison.notes), *own_rate, *strange)
 
 
 def marks(planned: Planned, language: Language) -> dict[str, int]:
@@ -165,8 +167,9 @@ def answers(planned: Planned, language: Language) -> Table:
 def money_table(planned: Planned, language: Language) -> Table:
     """A year and the whole horizon of every way to serve the demand."""
     w, currency, comparison = words(language), currency_of(planned), planned.comparison
+    listed = {AS_BILLED: f"{w[AS_BILLED]} ({w['list_price']})"} if comparison.billed_is_list else {}
     rows = [
-        (w[name], currency.text(comparison.statement(name).usd_per_year), currency.text(comparison.flow(name).total_usd))
+        (listed.get(name, w[name]), currency.text(comparison.statement(name).usd_per_year), currency.text(comparison.flow(name).total_usd))
         for name in OPPONENTS
     ]
     return Table(("", w["cost_per_year"], f"{planned.scenario.money.years * MONTHS_PER_YEAR} {w['months']}"), rows, frozenset({1, 2}))

@@ -26,7 +26,10 @@ from simulator.record import sha256, writing
 
 @dataclass(frozen=True)
 class Inputs:
-    """`billed_usd_per_year`: amortised worker charges of the bill, scaled to 8,760 h; None without a bill in USD or KRW."""
+    """`billed_usd_per_year`: amortised worker charges of the bill and its unused commitments, scaled to 8,760 h.
+
+    None without a bill in USD or KRW.
+    """
 
     demand: Demand
     charges: Charges | None = None

@@ -15,7 +15,7 @@ from simulator.pipeline.planning import resolve
 from simulator.planner.readings import least_cost_table
 from simulator.planner.recommend import nodes_at_arrival, recommend
 from simulator.planner.screening import screen
-from simulator.planner.steps import grown, lead_days
+from simulator.planner.steps import quarters_served, to_serve
 from simulator.progress import SILENT, Progress
 
 
@@ -39,8 +39,8 @@ def finance(scenario: Scenario, plan: BuildPlan | None = None, progress: Progres
         nodes, steps = advice.recommendation.by_zone, advice.steps
     else:
         nodes, steps = _of_this_scenario(plan, scenario).recommendation.by_zone, plan.steps
-    arrival = grown(case, lead_days(case))
-    curve = screen(arrival).curve(case.demand.size)
+    arrival = to_serve(case)
+    curve = screen(arrival, futures=quarters_served(case)).curve(case.demand.size)
     report = finance_report(case, nodes, steps, curve, nodes_at_arrival, least_cost_table(arrival))
     return replace(report, comparison=replace(report.comparison, notes=(*report.comparison.notes, *inputs.notes)))
 

@@ -24,6 +24,7 @@ from simulator.engine.fleets import fleet_for
 from simulator.engine.replicate import simulate
 from simulator.engine.run import PARAMETERS, pinned_holds
 from simulator.finance.comparison import compare_opponents, money
+from simulator.finance.opponents import best_rate
 from simulator.finance.report import FinanceReport, finance_report
 from simulator.pipeline.currency import Currency
 from simulator.pipeline.inputs import Inputs, load_inputs
@@ -89,10 +90,14 @@ def money_report(planned: Planned) -> FinanceReport:
 
 
 def resolve(scenario: Scenario, inputs: Inputs) -> Case:
-    """The scenario's case for these inputs, with the homed users' own peak where users are known."""
+    """The scenario's case for these inputs: homed users' own peak where users are known, and the bill's rate where it is the better one."""
     case = catalog.case(scenario, inputs.demand, billed_usd_per_year=inputs.billed_usd_per_year)
     peak = users_peak_demand(inputs.demand, case.axis, scenario.demand.build_share)
-    return replace(case, users_peak=None if isinstance(peak, Unknown) else peak, also_used=PARAMETERS)
+    case = replace(case, users_peak=None if isinstance(peak, Unknown) else peak, also_used=PARAMETERS)
+    rate = best_rate(case)
+    if not rate.of_bill:
+        return case
+    return case.with_scenario(scenario.varied({"aws.commitment_discount_share": 1.0 - rate.usd_per_h / case.on_demand_usd_per_h}))
 
 
 def with_packing(case: Case, share: float) -> Case:
@@ -182,7 +187,8 @@ def _checked(case: Case, verification: Verification, advice: Advice) -> tuple[Re
     rule, v, slo = advice.readings.by_users_nodes or advice.readings.by_peak_nodes, verification, case.scenario.slo
     held = {"down": slo.nodes_down, "holds": v.pinned_holds_at, "fails": v.pinned_fails_at, "rule": rule}
     packing = {"assumed": v.packing_assumed_share, "measured": v.packing_measured_share}
-    waits = {"runs": v.replications, "wait": v.burst_start_p95_s, "allowed": slo.burst_start_p95_s}
+    burst = {"runs": v.replications, "wait": v.burst_start_p95_s, "allowed": slo.burst_start_p95_s}
+    waits = {**burst, "all_wait": v.pending_p99_s, "all_allowed": slo.pending_p99_s}
     half = Reason("pinned_half_agrees" if rule == v.pinned_holds_at else "pinned_half", {**held, **packing})
     return (
         *((half,) if case.scenario.demand.build_share else ()),
