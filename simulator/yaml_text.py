@@ -32,7 +32,7 @@ def parse_yaml(text: str, place: str) -> Any:
     """The one document of a text. Raises `ScenarioError` with file and line for what is no YAML and for duplicate keys."""
     try:
         return yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise _refusal(place, error) from None
 
 
@@ -40,11 +40,12 @@ def parse_yaml_documents(text: str, place: str) -> list[Any]:
     """Every document of a text, `---` between them; errors as `parse_yaml`."""
     try:
         return list(yaml.load_all(text, Loader=_UniqueKeys))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise _refusal(place, error) from None
 
 
-def _refusal(place: str, error: yaml.YAMLError) -> ScenarioError:
+def _refusal(place: str, error: yaml.YAMLError | ValueError) -> ScenarioError:
+    """What the reader said, with its line where it gave one; a `ValueError` is a value of no such type, such as a 13th month."""
     mark = getattr(error, "problem_mark", None)
     where = f"{place}: line {mark.line + 1}" if mark else place
     problem = str(getattr(error, "problem", None) or error)

@@ -71,6 +71,13 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path) -> None:
         catalog.load_scenario(str(path))
 
 
+def test_a_date_that_cannot_be_is_an_input_error(tmp_path) -> None:
+    path = tmp_path / "date.yaml"
+    path.write_text("scenario: one\nas_of: 2026-13-45\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="month must be in 1"):
+        catalog.load_scenario(str(path))
+
+
 def test_a_misspelt_scenario_gets_a_near_miss() -> None:
     with pytest.raises(UnknownName, match="half-private-40"):
         catalog.load_scenario("half-privat-40")
