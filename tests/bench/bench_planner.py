@@ -43,9 +43,9 @@ def _sort_method(demand: np.ndarray, top: int) -> np.ndarray:
     return np.array(rows)
 
 
-def fluid_rows(scale: float) -> list[dict[str, Any]]:
-    """Fluid tier / np.sum of the demand, float32, 1,000 x scale scenarios of a year, capacities 0..500, one core."""
-    scenarios = max(1, round(1000 * scale))
+def fluid_rows(part: float) -> list[dict[str, Any]]:
+    """Fluid tier / np.sum of the demand, float32, 1,000 x part scenarios of a year, capacities 0..500, one core."""
+    scenarios = max(1, round(1000 * part))
     demand = np.random.Generator(np.random.PCG64(7)).uniform(0, 500, (scenarios, 8760)).astype(np.float32)
     node_hours, hours = np.empty((scenarios, 501)), np.empty((scenarios, 501), np.int64)
     few = demand[: min(scenarios, 20)]
@@ -58,8 +58,8 @@ def fluid_rows(scale: float) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def zone_plan_rows(scale: float) -> list[dict[str, Any]]:
-    """Pooled zone plan: three zones, five yearly phases, 20 x scale futures of a year each, clustering and both bounds included."""
+def zone_plan_rows(part: float) -> list[dict[str, Any]]:
+    """Pooled zone plan: three zones, five yearly phases, 20 x part futures of a year each, clustering and both bounds included."""
     scenario = catalog.load_scenario("half-private-40")
     zone = scenario.model_dump(mode="json")["zones"][0]
     zones = [
@@ -69,7 +69,7 @@ def zone_plan_rows(scale: float) -> list[dict[str, Any]]:
     ]
     draws = np.random.Generator(np.random.PCG64(11))
     base = 2e6 * (1.0 + np.sin(np.arange(8760) / 24 * 2 * np.pi))
-    count = max(2, round(20 * scale))
+    count = max(2, round(20 * part))
     futures = [
         base * draws.lognormal(0.05 * year, 0.1 + 0.05 * year, (count, 1)) * draws.lognormal(0, 0.1, (count, 8760)) for year in range(5)
     ]
@@ -84,6 +84,10 @@ def zone_plan_rows(scale: float) -> list[dict[str, Any]]:
     ]
 
 
-def rows(scale: float) -> list[dict[str, Any]]:
+PARTS = {"full": 1.0, "small": 0.01}
+"""Part of the published sizes by the name of a scale."""
+
+
+def rows(scale: str) -> list[dict[str, Any]]:
     """All rows of the planner."""
-    return [*fluid_rows(scale), *zone_plan_rows(scale)]
+    return [*fluid_rows(PARTS[scale]), *zone_plan_rows(PARTS[scale])]

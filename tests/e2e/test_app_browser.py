@@ -90,6 +90,7 @@ def test_korean_is_one_click_away(page) -> None:
     page.get_by_text("손익분기").first.wait_for()
     page.get_by_role("radiogroup", name="언어").get_by_text("English").click()
     page.get_by_text("Private nodes to build").wait_for()
+    assert page.get_by_text("구축할 사설 노드").count() == 0
 
 
 def test_a_dropped_bill_is_reconciled_and_planned(page, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def default_selectors(selectors: Selectors) -> Callable[[Pod], Selector | None]:
             services.setdefault(namespace, []).append(selector)
 
     def find(pod: Pod) -> Selector | None:
+        """The selectors of the pod's Services and of its controller, joined; None when it has none."""
         parts = [selector for selector in services.get(pod.namespace, []) if selector.matches(pod.labels)]
         owner = owner_selector(pod, selectors)
         if owner is not None:
