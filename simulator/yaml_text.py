@@ -46,6 +46,8 @@ def parse_yaml_documents(text: str, place: str) -> list[Any]:
 
 def _refusal(place: str, error: yaml.YAMLError | ValueError) -> ScenarioError:
     """What the reader said, with its line where it gave one; a `ValueError` is a value of no such type, such as a 13th month."""
+    if isinstance(error, ValueError):
+        return ScenarioError(Problem(place, "a value that cannot be read", str(error)))
     mark = getattr(error, "problem_mark", None)
     where = f"{place}: line {mark.line + 1}" if mark else place
     problem = str(getattr(error, "problem", None) or error)
