@@ -55,7 +55,8 @@ def gke_reserved_memory_mib(memory_mib: int) -> int:
 class NodeShape:
     """One kind of node. `capacity - reserved - eviction = allocatable`; DaemonSet pods then take their part.
 
-    cpu in millicores, memory in MiB, `watts_*` at the wall of the server, `speed` relative to the AWS worker's thread.
+    cpu in millicores, memory in MiB, `watts_*` at the wall of the server, `speed` relative to the AWS worker's thread,
+    `arch` as the label kubernetes.io/arch has it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class NodeShape:
     speed: float = 1.0
     watts_idle: float = 0.0
     watts_peak: float = 0.0
+    arch: str = "amd64"
 
     @property
     def allocatable_cpu_m(self) -> int:

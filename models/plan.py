@@ -109,6 +109,7 @@ class PoolPlan(Frozen):
     priority: int
     instance_types: tuple[str, ...] = ()
     extended: dict[str, int] = {}
+    arch: str = "amd64"
 
 
 class BuildPlan(Frozen):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -103,31 +104,59 @@ def vm(name: str) -> NodeShape:
 
 def instance(name: str, *, daemonset_cpu_m: int = 0, daemonset_memory_mib: int = 0) -> NodeShape:
     """An EC2 instance type as an EKS node."""
-    row = _pick("instance", "aws_instances", name)
+    rows = _instances()
+    if name not in rows:
+        raise UnknownName("instance", name, list(rows))
+    row = rows[name]
+    vcpu, max_pods = int(row["vcpu"]), int(row["max_pods"])
     return NodeShape(
         name=name,
-        cpu_m=row["vcpu"] * 1000,
-        memory_mib=round(row["memory_gib"] * 1024),
-        max_pods=row["max_pods"],
-        kube_reserved_cpu_m=kube_reserved_cpu_m(row["vcpu"]),
-        kube_reserved_memory_mib=eks_reserved_memory_mib(row["max_pods"]),
+        cpu_m=vcpu * 1000,
+        memory_mib=round(float(row["memory_gib"]) * 1024),
+        max_pods=max_pods,
+        kube_reserved_cpu_m=kube_reserved_cpu_m(vcpu),
+        kube_reserved_memory_mib=eks_reserved_memory_mib(max_pods),
         daemonset_cpu_m=daemonset_cpu_m,
         daemonset_memory_mib=daemonset_memory_mib,
-        extended={"nvidia.com/gpu": row["gpus"]} if row.get("gpus") else {},
+        extended={row["extended"]: int(row["extended_count"])} if row["extended"] else {},
+        arch=row["arch"],
     )
 
 
 def on_demand_usd_per_h(name: str, region: str) -> float:
     """List price of an instance type in a region."""
-    prices = _pick("instance", "aws_instances", name)["on_demand_usd_per_h"]
+    prices = _on_demand()
     if region not in prices:
-        raise UnknownName(f"price of {name} in region", region, list(prices))
-    return float(prices[region])
+        raise UnknownName("AWS region", region, list(prices))
+    if name not in prices[region]:
+        elsewhere = [known for known, listed in prices.items() if name in listed]
+        raise UnknownName(f"price of {name} in region", region, elsewhere)
+    return prices[region][name]
 
 
 def instance_names() -> list[str]:
     """Instance types of the catalog."""
-    return sorted(_catalog("aws_instances"))
+    return sorted(_instances())
+
+
+@cache
+def _instances() -> dict[str, dict[str, str]]:
+    return {row["instance_type"]: row for row in _csv("aws_instances")}
+
+
+@cache
+def _on_demand() -> dict[str, dict[str, float]]:
+    """USD an hour by region and instance type."""
+    prices: dict[str, dict[str, float]] = {}
+    for row in _csv("aws_on_demand"):
+        prices.setdefault(row["region"], {})[row["instance_type"]] = float(row["usd_per_h"])
+    return prices
+
+
+def _csv(name: str) -> Iterator[dict[str, str]]:
+    """Rows of a catalog table below its comment lines."""
+    with (data_folder() / "catalog" / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(line for line in lines if not line.startswith("#"))
 
 
 def _pick(kind: str, file: str, name: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from simulator.export.manifest import Manifest, meta
 
 NAME = "eks_node_group"
 MANAGED_BY = "cluster.x-k8s.io/replicas-managed-by"
+_DEVICES = {"nvidia.com/gpu": "NVIDIA", "aws.amazon.com/neuron": "NEURON"}
+"""Image that carries the driver of an extended resource."""
+
 _EFFECT = {"NoSchedule": "no-schedule", "NoExecute": "no-execute", "PreferNoSchedule": "prefer-no-schedule"}
 _EKS_EFFECT = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"}
 
@@ -36,6 +39,13 @@ def _pool(plan: BuildPlan, pool: PoolPlan) -> tuple[Manifest, ...]:
     )
 
 
+def _ami_type(pool: PoolPlan) -> str:
+    """Amazon Linux 2023 for the worker's architecture and devices; the Neuron image exists for amd64 alone."""
+    machine = {"amd64": "x86_64", "arm64": "ARM_64"}[pool.arch]
+    devices = next((image for resource, image in _DEVICES.items() if pool.extended.get(resource)), "STANDARD")
+    return f"AL2023_{machine}_{devices}"
+
+
 def _managed_pool(plan: BuildPlan, pool: PoolPlan) -> dict[str, Any]:
     taints = [{"key": t.key, "value": t.value, "effect": _EFFECT[t.effect]} for t in pool_taints(plan, pool)]
     return {
@@ -45,7 +55,7 @@ def _managed_pool(plan: BuildPlan, pool: PoolPlan) -> dict[str, Any]:
         "spec": {
             "eksNodegroupName": pool.name,
             "roleName": plan.site.aws_node_role,
-            "amiType": "AL2023_x86_64_STANDARD",
+            "amiType": _ami_type(pool),
             "capacityType": "onDemand",
             "instanceType": instance_types(pool)[0],
             "diskSize": plan.site.aws_node_disk_gib,
@@ -78,7 +88,7 @@ def _call(plan: BuildPlan, pool: PoolPlan) -> dict[str, Any]:
         "diskSize": plan.site.aws_node_disk_gib,
         "subnets": [],
         "instanceTypes": list(instance_types(pool)),
-        "amiType": "AL2023_x86_64_STANDARD",
+        "amiType": _ami_type(pool),
         "nodeRole": plan.site.aws_node_role,
         "labels": pool_labels(plan, pool),
         "taints": taints,

@@ -78,7 +78,7 @@ def _node_pool(plan: BuildPlan, pool: PoolPlan, weight: int) -> dict[str, Any]:
     requirements = [
         _in("node.kubernetes.io/instance-type", *sorted(instance_types(pool))),
         _in("karpenter.sh/capacity-type", "on-demand"),
-        _in("kubernetes.io/arch", "amd64"),
+        _in("kubernetes.io/arch", pool.arch),
         _in("kubernetes.io/os", "linux"),
     ]
     node = {

@@ -27,7 +27,17 @@ def warnings(plan: BuildPlan, planned_mode: str) -> tuple[str, ...]:
     lines += _private(plan, private)
     lines += _karpenter(burst) if plan.burst_mode == "karpenter" else _autoscaler(private, burst)
     lines += _site(plan, private, burst)
+    lines += _architectures(private, burst)
     return tuple(lines)
+
+
+def _architectures(private: list[PoolPlan], burst: list[PoolPlan]) -> list[str]:
+    owned = sorted({pool.arch for pool in private})
+    return [
+        f"{pool.name}: {pool.arch} nodes beside owned {', '.join(owned)} ones: pods that may run on both need images for both"
+        for pool in burst
+        if owned and pool.arch not in owned
+    ]
 
 
 def _private(plan: BuildPlan, pools: list[PoolPlan]) -> list[str]:

@@ -221,6 +221,7 @@ def _pool_plan(case: Case, pool: NodePool, outcome: Outcome) -> PoolPlan:
         priority=pool.priority,
         instance_types=(shape.name,) if pool.kind == "aws" else (),
         extended=dict(shape.extended),
+        arch=shape.arch,
     )
 
 

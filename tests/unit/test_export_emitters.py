@@ -243,3 +243,24 @@ def test_unreadable_plans_are_refused_in_one_message(tmp_path: Path, text: str |
         path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("arch", "extended", "image"),
+    [
+        ("amd64", {}, "AL2023_x86_64_STANDARD"),
+        ("arm64", {}, "AL2023_ARM_64_STANDARD"),
+        ("amd64", {"nvidia.com/gpu": 8}, "AL2023_x86_64_NVIDIA"),
+        ("arm64", {"nvidia.com/gpu": 1}, "AL2023_ARM_64_NVIDIA"),
+        ("amd64", {"aws.amazon.com/neuron": 16}, "AL2023_x86_64_NEURON"),
+    ],
+)
+def test_burst_nodes_get_the_image_and_label_of_their_architecture_and_devices(arch: str, extended: dict[str, int], image: str) -> None:
+    of = plan(pool("prod-bm", "baremetal"), pool("aws-burst", "aws", arch=arch, extended=extended))
+    (group,) = documents(of, "AWSManagedMachinePool", "eks_node_group")
+    assert group["spec"]["amiType"] == image
+    (node_pool,) = documents(of, "NodePool", "karpenter")
+    required = {r["key"]: r["values"] for r in node_pool["spec"]["template"]["spec"]["requirements"]}
+    assert required["kubernetes.io/arch"] == [arch]
+    told = [line for line in export_bundle(of).warnings if "images for both" in line]
+    assert len(told) == (arch == "arm64")
