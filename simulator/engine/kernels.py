@@ -1,4 +1,4 @@
-"""The event loop over pods: arrivals, placements, departures, queues.and hourly counters, compiled.
+"""The event loop over pods: arrivals, placements, departures, queues and hourly counters, compiled.
 
 Time is integer milliseconds. An event's key packs `time << shift | pod`, so the order is total: at one instant
 departures come first, then the control events of simpy, then arrivals. Arrivals are sorted; departures of pods that
@@ -21,8 +21,9 @@ I4 = np.int32
 U8 = np.uint64
 FAR = np.int64(1) << 61
 
-# states of a pod in `placed`, besides the slot it runs on; a pod that is done keeps its last slot as GONE - 2 slot - late
-ABSENT, PENDING, PENDING_AGAIN, UNSERVED, WITHDRAWN, GONE = -1, -2, -3, -4, -5, -16
+# states of a pod in `placed`, besides the slot it runs on; a pod that is done keeps its last slot as GONE - 2 slot - late.
+# Three kinds wait: for the first time, again from the beginning, or again for the rest of the job kept in `late_end`.
+ABSENT, PENDING, PENDING_AGAIN, PENDING_REST, UNSERVED, WITHDRAWN, GONE = -1, -2, -3, -4, -5, -6, -16
 LATE = 1 << 30  # its sorted departure is void: `late_end` and the heap hold the real one
 SLOT = LATE - 1
 
@@ -30,13 +31,17 @@ SLOT = LATE - 1
 FIXED_END, HELPABLE = 1, 2
 
 # clock: int64, what the loop remembers between calls
-NEXT_ARRIVAL, NEXT_DEPARTURE, HEAPED, NOW, WAITING, WAITING_HELPABLE, QUEUED, HOUR, OLDEST, EVICTIONS, DEPARTED = range(11)
-CLOCK = 11
+NEXT_ARRIVAL, NEXT_DEPARTURE, HEAPED, NOW, WAITING, WAITING_HELPABLE, QUEUED, HOUR, OLDEST, EVICTIONS, CHANGED, NOTED = range(12)
+CLOCK = 12
 # setup: int64, what never changes in a run
-SHIFT, TREE, HOUR_MS, SEED, CLASSES = range(5)
-SETUP = 5
+SHIFT, TREE, HOUR_MS, SEED, CLASSES, PODS = range(6)
 
-REACHED, WOKEN = 0, 1
+CORDONED = 1 << 24  # taken off a node's free pods while it takes no new ones
+FOREVER = np.int64(1) << 60  # the duration of a dynamic pod that runs until it is told to end
+
+# what `advance` listens for (bits of `watch`), and why it returned
+WATCH_WAITING, WATCH_CHANGED = 1, 2
+REACHED, WOKEN, DYNAMIC_CHANGED = 0, 1, 2
 
 
 @compiled(forceinline=True, _nrt=False)
@@ -128,12 +133,31 @@ def close_hours(clock, setup, until, count, area, shape_cpu, shape_memory, shape
 
 
 @compiled(forceinline=True, _nrt=False)
+def waits(state):
+    """Whether a pod in this state is in the queue of its shape."""
+    return PENDING_REST <= state <= PENDING
+
+
+@compiled(forceinline=True, _nrt=False)
+def note(p, now, clock, setup, changed, changed_ms):
+    """Put pod `p` on the list of dynamic pods that found or lost a node since the list was last read, once each."""
+    k = np.int64(p) - setup[PODS]
+    if k < 0:
+        return
+    clock[NOTED] += 1
+    if changed_ms[k] < 0:
+        changed[clock[CHANGED]] = p
+        clock[CHANGED] += 1
+    changed_ms[k] = now
+
+
+@compiled(forceinline=True, _nrt=False)
 def _leave_queue(p, s, placed, queue_next, head, tail):
     """Take pod `p` out of its queue; entries that were withdrawn behind it are dropped when they reach the front."""
     if head[s] != p:
         return
     following = np.int64(queue_next[p])
-    while following >= 0 and placed[following] != PENDING and placed[following] != PENDING_AGAIN:
+    while following >= 0 and not waits(placed[following]):
         following = np.int64(queue_next[following])
     head[s] = following
     if following < 0:
@@ -141,9 +165,9 @@ def _leave_queue(p, s, placed, queue_next, head, tail):
 
 
 @compiled(_nrt=False)
-def wait_for_room(p, s, again, now, clock, setup, placed, queue_next, queue_order, head, tail, shape_flags, shapes, pools, count, area):
-    """Pod `p` joins the queue of its shape."""
-    placed[p] = PENDING_AGAIN if again else PENDING
+def wait_for_room(p, s, state, now, clock, setup, placed, queue_next, queue_order, head, tail, shape_flags, shapes, pools, count, area):
+    """Pod `p` joins the queue of its shape; `state` says for which of the three reasons."""
+    placed[p] = state
     queue_next[p] = -1
     queue_order[p] = clock[QUEUED]
     clock[QUEUED] += 1
@@ -169,15 +193,17 @@ def stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_
 
 
 @compiled(_nrt=False)
-def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags):
+def start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags, changed, changed_ms):
     """Pod `p` starts on node `n` after a wait: a job ends one duration later, a replica when its Deployment says so."""
-    if placed[p] == PENDING:
+    state = placed[p]
+    if state == PENDING:
         wait[p] = now - arrival[p]
-    if shape_flags[s] & FIXED_END:
+    note(p, now, clock, setup, changed, changed_ms)
+    if shape_flags[s] & FIXED_END or duration[p] >= FOREVER:
         placed[p] = n
     else:
         placed[p] = n | LATE
-        late_end[p] = now + duration[p]
+        late_end[p] = now + (late_end[p] if state == PENDING_REST else duration[p])
         heap_push(heap, clock[HEAPED], (late_end[p] << setup[SHIFT]) | p)
         clock[HEAPED] += 1
 
@@ -187,7 +213,7 @@ def refill(
     n, now, clock, setup, arrival, shape, duration,
     placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
     pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
-    count, area, starts,
+    count, area, starts, changed, changed_ms,
 ):  # fmt: skip
     """Offer node `n` to the heads of the queues until none fits: highest priority first, then longest in the queue.
 
@@ -214,7 +240,9 @@ def refill(
             stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
             continue
         stop_waiting(best, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
-        start_late(best, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags)
+        start_late(
+            best, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags, changed, changed_ms
+        )  # fmt: skip
         take(U8(n), s, 1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
         tally(q, s, 1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
         starts[q * shapes + s] += 1
@@ -227,14 +255,16 @@ def advance(
     free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
 ):  # fmt: skip
     """Run pods up to `until`: departures at `until` included, arrivals at `until` not.
 
-    Returns REACHED, or WOKEN when `watch` is set and the first pod that an autoscaler could help began to wait; the
-    instant is clock[NOW] either way.
+    Returns REACHED, or WOKEN when `watch` has WATCH_WAITING and the first pod that an autoscaler could help began to
+    wait, or DYNAMIC_CHANGED when it has WATCH_CHANGED and departures of this instant placed or ended a dynamic pod; the
+    instant is clock[NOW] in every case.
     """
-    pods, shapes = arrival.size, shape_cpu.size
+    pods, shapes = departure.size, shape_cpu.size
+    listening, noted = (watch & WATCH_CHANGED) != 0, clock[NOTED]
     pools = pool_first.size
     shift, seed, hour_ms = setup[SHIFT], setup[SEED], setup[HOUR_MS]
     mask = (np.int64(1) << shift) - 1
@@ -266,11 +296,11 @@ def advance(
                 if state < LATE or late_end[p] != now:
                     continue
                 placed[p] = I4(GONE - 2 * (state & SLOT) - 1)
+                note(p, now, clock, setup, changed, changed_ms)
             else:
                 d += 1
                 if state >= LATE or state < 0:
-                    waiting = state in (PENDING, PENDING_AGAIN)
-                    if waiting and shape_flags[s] & FIXED_END:
+                    if waits(state) and shape_flags[s] & FIXED_END:
                         placed[p] = UNSERVED if state == PENDING else WITHDRAWN
                         stop_waiting(
                             np.int64(p), np.int64(s), now, clock, setup, placed, queue_next,
@@ -287,8 +317,10 @@ def advance(
                     np.int64(n), now, clock, setup, arrival, shape, duration,
                     placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
                     pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
-                    count, area, starts,
+                    count, area, starts, changed, changed_ms,
                 )  # fmt: skip
+            if listening and clock[NOTED] != noted:
+                until, code = now, DYNAMIC_CHANGED
         else:
             if next_arrival >= until:
                 now = until
@@ -311,10 +343,10 @@ def advance(
                     )  # fmt: skip
             if target < 0:
                 wait_for_room(
-                    np.int64(p), np.int64(s), False, now, clock, setup, placed, queue_next, queue_order,
+                    np.int64(p), np.int64(s), PENDING, now, clock, setup, placed, queue_next, queue_order,
                     head, tail, shape_flags, shapes, pools, count, area,
                 )  # fmt: skip
-                if watch and shape_flags[s] & HELPABLE and clock[WAITING_HELPABLE] == 1:
+                if watch & WATCH_WAITING and shape_flags[s] & HELPABLE and clock[WAITING_HELPABLE] == 1:
                     code = WOKEN
                     break
                 continue

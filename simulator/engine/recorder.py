@@ -12,6 +12,7 @@ from models.horizon import Horizon
 from models.outcome import RunResult
 from models.units import MS_PER_H
 from simulator.engine import kernels
+from simulator.engine.lives import lives
 from simulator.engine.state import State
 from simulator.engine.trace import CLASSES
 from simulator.engine.trace_kernels import asked_by_hour
@@ -84,7 +85,9 @@ class Recorder:
         counters = (state.hour_cpu, state.hour_memory, state.hour_pods)
         cpu, memory, pods = (a.reshape(hours + 1, places, len(CLASSES))[:hours] / MS_PER_H for a in counters)
         busy = cpu[:, order] / 1000.0
-        asked, wait = self._asked_and_wait()
+        all_lives = lives(state)
+        asked = np.zeros(hours, np.int64)
+        asked_by_hour(all_lives.begin_ms, all_lives.end_ms, all_lives.shape, state.shape_cpu.astype(np.int64), MS_PER_H, asked)
         pending = cpu[:, -1].sum(axis=1) / 1000.0
         demand = asked / MS_PER_H / 1000.0
         error = np.abs(demand - busy.sum(axis=(1, 2)) - pending) / np.maximum(demand, 1.0)
@@ -99,7 +102,7 @@ class Recorder:
             pods_placed=starts,
             pending_cpu_h=pending,
             demand_cpu_h=demand,
-            wait_ms=wait,
+            wait_ms=all_lives.wait_ms,
             failures=self.failures,
             scale_events=len(self.scale_log),
             conservation_error=float(error.max(initial=0.0)),
@@ -113,28 +116,12 @@ class Recorder:
             busy_pods_h=pods[:, order].sum(axis=2),
             pending_class_pods_h=pods[:, -1],
             node_state_h=node_states,
-            pod_class=state.shape_class[np.asarray(state.trace.shape)].astype(np.uint8),
+            pod_class=state.shape_class[all_lives.shape].astype(np.uint8),
             orders_refused=self.refused,
             interruptions=self.interruptions,
             evictions=int(state.clock[kernels.EVICTIONS]),
             scale_log=tuple(self.scale_log),
         )
-
-    def _asked_and_wait(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Millicore-milliseconds asked for by hour, from every pod's own times; wait in ms, -1 for never placed."""
-        state, trace = self.kernel, self.kernel.trace
-        horizon = trace.hours * MS_PER_H
-        start, end = np.asarray(trace.arrival_ms), trace.arrival_ms + trace.duration_ms
-        placed = state.placed
-        fixed = (state.shape_flags[np.asarray(trace.shape)] & kernels.FIXED_END) != 0
-        if not fixed.all():
-            late = ~fixed & ((placed >= kernels.LATE) | ((placed <= kernels.GONE) & ((kernels.GONE - placed) % 2 == 1)))
-            end = np.where(late, state.late_end, end)
-            end = np.where(~fixed & ((placed == kernels.PENDING) | (placed == kernels.PENDING_AGAIN)), horizon, end)
-        asked = np.zeros(trace.hours, np.int64)
-        asked_by_hour(start, end, trace.shape, state.shape_cpu.astype(np.int64), MS_PER_H, asked)
-        unplaced = (placed == kernels.PENDING) | (placed == kernels.ABSENT) | (placed == kernels.UNSERVED)
-        return asked, np.where(unplaced, np.int64(-1), state.wait)
 
 
 def _packing(pools: list[NodePool], up: NDArray[np.float64], busy: NDArray[np.float64]) -> dict[str, float]:

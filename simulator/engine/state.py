@@ -6,10 +6,10 @@ priority (ties in the fleet's order), each with a fixed range of slots: a slot i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, SupportsInt
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ from models.fleet import Fleet, NodePool
 from models.node import NodeShape
 from models.units import MS_PER_H
 from simulator.engine import kernels, placement_kernels
-from simulator.engine.bound_kernels import advance_bound, join_bound, leave_bound
+from simulator.engine.bound_kernels import advance_bound, cordon_bound, end_bound, evict_bound, join_bound, leave_bound, start_bound
 from simulator.engine.control_kernels import idle_nodes, nodes_worth, out_of_patience
+from simulator.engine.dynamic_kernels import pods_on
+from simulator.engine.lives import DynamicLives
 from simulator.engine.policies import Policy
 from simulator.engine.trace import CLASSES, PodShape, Trace
 
@@ -30,12 +32,33 @@ ARRAYS = (
     "free_cpu", "free_memory", "free_pods", "free_extended", "without", "pool_of", "last_departure",
     "pool_cpu", "pool_memory", "pool_first", "pool_end",
     "tier", "shape_cpu", "shape_memory", "shape_extended", "shape_axis", "shape_rank", "shape_flags", "shape_class", "head", "tail",
-    "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels",
+    "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels", "changed", "changed_ms",
 )  # fmt: skip
 """Names in the order of the parameters of `kernels.advance` from `clock` on."""
 
 NEVER_FITS = 2**30
 ROW = 16
+LOST, ENDED = -1, -2
+
+Pods = NDArray[np.int64] | Sequence[int]
+
+_BOUND: dict[str, Callable[..., int | None]] = {"start": start_bound, "end": end_bound, "evict": evict_bound, "cordon": cordon_bound}
+
+
+class Usage(NamedTuple):
+    """Requests of the pods on one node and what the node offers to pods: millicores, MiB, pods."""
+
+    cpu_m: int
+    memory_mib: int
+    pods: int
+    of_cpu_m: int
+    of_memory_mib: int
+    of_pods: int
+
+    @property
+    def share(self) -> float:
+        """The larger requested share of cpu and memory, as Cluster Autoscaler's utilisation; 0 where no node stands."""
+        return max(self.cpu_m / self.of_cpu_m, self.memory_mib / self.of_memory_mib) if self.of_cpu_m else 0.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +122,16 @@ class State:
     """
 
     clock: NDArray[np.int64]
+    arrival: NDArray[np.int64]
+    shape: NDArray[np.uint16]
+    duration: NDArray[np.int64]
     placed: NDArray[np.int32]
     queue_next: NDArray[np.int32]
     head: NDArray[np.int64]
     wait: NDArray[np.int64]
     late_end: NDArray[np.int64]
     free_cpu: NDArray[np.int32]
+    free_memory: NDArray[np.int32]
     free_pods: NDArray[np.int32]
     pool_of: NDArray[np.int32]
     last_departure: NDArray[np.int64]
@@ -122,6 +149,8 @@ class State:
     hour_cpu: NDArray[np.int64]
     hour_memory: NDArray[np.int64]
     hour_pods: NDArray[np.int64]
+    changed: NDArray[np.int64]
+    changed_ms: NDArray[np.int64]
 
     def __init__(
         self, trace: Trace, fleet: Fleet, policy: Policy, kubernetes_version: str, *, tie_seed: int, tree: bool | None = None
@@ -134,7 +163,8 @@ class State:
         self.__dict__.update(self._shapes(shapes))
         self.__dict__.update(self._counters(shapes, trace.hours))
         self.clock = np.zeros(kernels.CLOCK, np.int64)
-        self.setup = np.array([trace.shift, int(by_tree), MS_PER_H, tie_seed, len(CLASSES)], np.int64)
+        self.setup = np.array([trace.shift, int(by_tree), MS_PER_H, tie_seed, len(CLASSES), trace.pods], np.int64)
+        self.dynamic_lives = DynamicLives()
         self.rules = policy.rules(kubernetes_version)
         self._bind()
 
@@ -145,11 +175,14 @@ class State:
         self._table = np.array([[a.ctypes.data, a.size] for a in self.arrays], np.int64).ravel()
 
     def _pods(self) -> dict[str, NDArray[Any]]:
-        t, n = self.trace, self.trace.pods
+        t, extra = self.trace, self.trace.dynamic.size
+        n = t.pods + extra
+        times = (t.arrival_ms, t.duration_ms)
+        arrival, duration = (np.concatenate([a, np.zeros(extra, np.int64)]) for a in times) if extra else times
         return {
-            "arrival": t.arrival_ms,
-            "shape": t.shape,
-            "duration": t.duration_ms,
+            "arrival": arrival,
+            "shape": np.concatenate([t.shape, t.dynamic]) if extra else t.shape,
+            "duration": duration,
             "departure": t.departure,
             "placed": np.full(n, kernels.ABSENT, np.int32),
             "wait": np.zeros(n, np.int64),
@@ -157,6 +190,8 @@ class State:
             "queue_order": np.empty(n, np.int32),
             "late_end": np.empty(n, np.int64),
             "heap": np.empty(n + 1, np.int64),
+            "changed": np.empty(extra, np.int64),
+            "changed_ms": np.full(extra, -1, np.int64),
         }
 
     def _nodes(self, slots: int, by_tree: bool, shapes: int) -> dict[str, NDArray[Any]]:
@@ -223,8 +258,11 @@ class State:
             "hour_pods": zeros(hourly),
         }
 
-    def advance(self, until: SupportsInt, watch: bool) -> int:
-        """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions."""
+    def advance(self, until: SupportsInt, watch: int) -> int:
+        """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions.
+
+        `watch` adds up what should interrupt: `kernels.WATCH_WAITING` (True, as an int) and `kernels.WATCH_CHANGED`.
+        """
         code: int = advance_bound(self._table, until, watch)
         return code
 
@@ -245,6 +283,86 @@ class State:
     def _leave(self, slot: int, now: int, node_pods: int) -> int:
         return int(leave_bound(self._table, slot, now, node_pods))
 
+    def start_pods(self, pods: Pods, now: int, lasting_ms: Pods | int | None = None) -> int:
+        """Dynamic pods begin to exist, in this order; each is tried at once like an arrival, else it waits.
+
+        `lasting_ms`: jobs that run for so long once they start (one for all or one each); None: until `end_pods`.
+        Returns how many found a node at once. A slot can be used again after its pod ended. Raises ValueError for a pod
+        that is no dynamic one or still exists, and for a duration of a shape with `fixed_end`.
+        """
+        numbers = self._dynamic(pods)
+        lasting = np.full(numbers.size, kernels.FOREVER, np.int64)
+        if lasting_ms is not None:
+            lasting[:] = lasting_ms
+            if np.any(lasting < 1) or np.any(self.shape_flags[self.shape[numbers]] & kernels.FIXED_END):
+                raise ValueError("a pod that lasts needs at least 1 ms and a shape without fixed_end")
+        states = self.placed[numbers]
+        if np.any((states > kernels.UNSERVED) & (states != kernels.ABSENT)) or np.unique(numbers).size != numbers.size:
+            raise ValueError("a pod that exists cannot be started again")
+        self.dynamic_lives.keep(self, numbers)
+        return self._call("start", numbers, lasting, np.int64(now))
+
+    def end_pods(self, pods: Pods, now: int) -> int:
+        """Dynamic pods end: their nodes are offered to the queues, those that wait leave their queue.
+
+        Returns how many ran; pods that have ended already stay as they are.
+        """
+        return self._call("end", self._dynamic(pods), np.int64(now))
+
+    def evict(self, pods: Pods, now: int, *, keep_progress: bool = False) -> int:
+        """Any running pods lose their nodes, queue again in this order and are offered every node; how many there were.
+
+        A job starts over, or goes on where it was with `keep_progress`; a replica keeps the end its Deployment gave it.
+        """
+        return self._call("evict", np.asarray(pods, np.int64), keep_progress, np.int64(now))
+
+    def cordon(self, slot: int, closed: bool, now: int) -> None:
+        """The node at `slot` takes no new pods and keeps its own; with `closed` False it takes pods again."""
+        self._call("cordon", np.int64(slot), closed, np.int64(now))
+
+    def cordoned(self, slot: int) -> bool:
+        """Whether the node at `slot` stands and takes no new pods."""
+        return bool(self.free_pods[slot] < 0)
+
+    def pods_on(self, slot: int) -> NDArray[np.int64]:
+        """Numbers of the pods that run on the node at `slot`, ascending."""
+        room = self.layout.pools[self.pool_of[slot]].shape.schedulable_pods
+        out = np.empty(room, np.int64)
+        return out[: pods_on(slot, self.clock, self.setup, self.placed, out)]
+
+    def usage(self, slot: int) -> Usage:
+        """What the pods on the node at `slot` request, and what it offers; zeros where no node stands."""
+        shape = self.layout.pools[self.pool_of[slot]].shape
+        if self.free_cpu[slot] < 0:
+            return Usage(0, 0, 0, 0, 0, 0)
+        free_pods = int(self.free_pods[slot]) + (kernels.CORDONED if self.cordoned(slot) else 0)
+        offers = (shape.schedulable_cpu_m, shape.schedulable_memory_mib, shape.schedulable_pods)
+        return Usage(offers[0] - int(self.free_cpu[slot]), offers[1] - int(self.free_memory[slot]), offers[2] - free_pods, *offers)
+
+    def drain_placed(self) -> NDArray[np.int64]:
+        """Dynamic pods that found or lost a node, or ran to their end, since the last call: int64 [n, 3], by time then number.
+
+        Columns: pod, where it is now (its slot; LOST: waits again; ENDED), and the instant of its last change in ms. A pod
+        stands there once, however often it moved.
+        """
+        n = int(self.clock[kernels.CHANGED])
+        pods = self.changed[:n].copy()
+        when = self.changed_ms[pods - self.trace.pods]
+        states = self.placed[pods]
+        where = np.where(states >= 0, states & kernels.SLOT, np.where(states >= kernels.PENDING_REST, LOST, ENDED))
+        self.changed_ms[pods - self.trace.pods] = -1
+        self.clock[kernels.CHANGED] = 0
+        return np.stack([pods, where, when], axis=1)[np.lexsort((pods, when))]
+
+    def _dynamic(self, pods: Pods) -> NDArray[np.int64]:
+        numbers = np.asarray(pods, np.int64)
+        if numbers.size and (int(numbers.min()) < self.trace.pods or int(numbers.max()) >= self.placed.size):
+            raise ValueError(f"dynamic pods are numbered {self.trace.pods} to {self.placed.size - 1}")
+        return numbers
+
+    def _call(self, name: str, *arguments: Any) -> int:
+        return int(_BOUND[name](self._table, *arguments) or 0)
+
     def last_slots(self) -> NDArray[np.int32]:
         """The slot on which every pod runs or ran last, -1 for pods that never ran or wait again: int32 [pods]."""
         gone = (kernels.GONE - self.placed) >> 1
@@ -257,7 +375,7 @@ class State:
         if patience_ms == 0:
             return np.array(self.count[-shapes:])
         out = np.zeros(shapes, np.int64)
-        out_of_patience(now, patience_ms, self.head, self.queue_next, self.placed, self.trace.arrival_ms, out)
+        out_of_patience(now, patience_ms, self.head, self.queue_next, self.placed, self.arrival, out)
         return out
 
     def worth(self, q: int, left: NDArray[np.int64], coming: int, allowed: int) -> int:

@@ -48,6 +48,8 @@ class Trace:
     duration_ms : int64 [pods]   at least 1
     shape       : uint16 [pods]  index into `shapes`
     departure   : int64 [pods]   sorted keys `(arrival + duration) << shift | pod`
+    dynamic     : uint16 [dynamic pods]  shapes of pods without a time of their own: control processes start and end
+                  them (`State.start_pods`, `State.end_pods`). Their numbers follow those of the sorted pods.
     """
 
     shapes: tuple[PodShape, ...]
@@ -57,11 +59,32 @@ class Trace:
     shape: NDArray[np.uint16]
     departure: NDArray[np.int64]
     shift: int
+    dynamic: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
 
     @property
     def pods(self) -> int:
-        """Number of pods."""
+        """Number of pods with an arrival time; dynamic pods are numbered from here."""
         return int(self.arrival_ms.size)
+
+    def with_dynamic(self, slots: Sequence[tuple[PodShape, int]]) -> Trace:
+        """The same trace with room for dynamic pods: `count` slots of every (shape, count), numbered in this order.
+
+        The first slot gets number `pods` (plus the dynamic pods that are there already). Raises MetricsError for a shape
+        without requests, ValueError when event keys no longer fit.
+        """
+        shapes, index = list(self.shapes), {shape: s for s, shape in enumerate(self.shapes)}
+        for shape, _ in slots:
+            if shape not in index:
+                index[shape] = len(shapes)
+                shapes.append(shape)
+        if problems := _shape_problems(shapes):
+            raise MetricsError(problems)
+        added = np.repeat(np.array([index[shape] for shape, _ in slots], np.uint16), [count for _, count in slots])
+        dynamic = np.concatenate([self.dynamic, added]).astype(np.uint16)
+        shift = _shift(self.pods + dynamic.size, int((self.arrival_ms + self.duration_ms).max(initial=0)), self.hours)
+        mask = (np.int64(1) << self.shift) - 1
+        departure = (self.departure >> self.shift) << shift | (self.departure & mask) if shift != self.shift else self.departure
+        return replace(self, shapes=tuple(shapes), departure=departure, shift=shift, dynamic=dynamic)
 
     def save(self, folder: Path) -> Path:
         """Write the arrays as .npy files that replications map into memory."""
@@ -111,13 +134,19 @@ def trace_of(
     if arrival.size and not bool(np.all(arrival[1:] >= arrival[:-1])):
         order = np.argsort(arrival, kind="stable")
         arrival, duration, shape = arrival[order], duration[order], np.asarray(shape)[order]
-    shift = max(int(arrival.size - 1).bit_length(), 1)
-    latest = max(int((arrival + duration).max(initial=0)), hours * MS_PER_H)
-    if latest.bit_length() + shift > 61:
-        raise ValueError(f"{arrival.size} pods over {latest} ms do not fit the 62-bit event key; simulate a shorter horizon")
+    shift = _shift(arrival.size, int((arrival + duration).max(initial=0)), hours)
     departure = ((arrival + duration) << shift) | np.arange(arrival.size, dtype=np.int64)
     departure.sort()
     return Trace(tuple(shapes), hours, arrival, duration, np.asarray(shape, np.uint16), departure, shift)
+
+
+def _shift(pods: int, last_ms: int, hours: int) -> int:
+    """Bits that hold a pod's number in an event key."""
+    shift = max(int(pods - 1).bit_length(), 1)
+    latest = max(last_ms, hours * MS_PER_H)
+    if latest.bit_length() + shift > 61:
+        raise ValueError(f"{pods} pods over {latest} ms do not fit the 62-bit event key; simulate a shorter horizon")
+    return shift
 
 
 def _shape_problems(shapes: Sequence[PodShape]) -> list[Problem]:

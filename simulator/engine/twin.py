@@ -8,10 +8,10 @@ from typing import Any, SupportsInt
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine import control_kernels, kernels, placement_kernels, scores_kernels
+from simulator.engine import control_kernels, dynamic_kernels, kernels, placement_kernels, scores_kernels
 from simulator.engine.state import State
 
-_MODULES: tuple[ModuleType, ...] = (scores_kernels, placement_kernels, kernels, control_kernels)
+_MODULES: tuple[ModuleType, ...] = (scores_kernels, placement_kernels, kernels, control_kernels, dynamic_kernels)
 
 
 def plain_functions() -> dict[str, Any]:
@@ -32,10 +32,14 @@ class TwinState(State):
         super().__init__(*arguments, **options)
         self._plain = plain_functions()
 
-    def advance(self, until: SupportsInt, watch: bool) -> int:
+    def advance(self, until: SupportsInt, watch: int) -> int:
         """As `State.advance`."""
         with np.errstate(all="ignore"):
             return int(self._plain["advance"](np.int64(int(until)), watch, *self.arrays))
+
+    def _call(self, name: str, *arguments: Any) -> int:
+        with np.errstate(all="ignore"):
+            return int(self._plain[name](*arguments, *self.arrays) or 0)
 
     def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
         with np.errstate(all="ignore"):

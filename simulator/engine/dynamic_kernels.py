@@ -1,0 +1,261 @@
+"""Pods that control processes start and end, and nodes that they cordon or drain: the compiled half of those calls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.control_kernels import offer_queues, prune_heap, put_back, settle
+from simulator.engine.jit_kernels import compiled
+from simulator.engine.kernels import (
+    ABSENT,
+    CORDONED,
+    EVICTIONS,
+    GONE,
+    HELPABLE,
+    HOUR,
+    HOUR_MS,
+    LATE,
+    NEXT_ARRIVAL,
+    OLDEST,
+    PENDING,
+    PODS,
+    SEED,
+    SLOT,
+    TREE,
+    UNSERVED,
+    WAITING,
+    WAITING_HELPABLE,
+    WITHDRAWN,
+    refill,
+    take,
+    tally,
+    touch,
+    wait_for_room,
+    waits,
+)
+from simulator.engine.placement_kernels import pick, scan, tie_salt
+
+I4 = np.int32
+U8 = np.uint64
+
+
+@compiled(error_model="numpy", _nrt=False)
+def start(
+    pods, lasting, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+):  # fmt: skip
+    """Dynamic `pods` begin to exist, in this order, each tried like an arrival; `lasting` is how long each runs, in ms.
+
+    Returns how many found a node at once; the others wait.
+    """
+    shapes, found = shape_cpu.size, 0
+    for k in range(pods.size):
+        p = pods[k]
+        s = np.int64(shape[p])
+        arrival[p], duration[p], wait[p], placed[p] = now, lasting[k], 0, ABSENT
+        n = np.int64(-1)
+        if head[s] < 0:
+            if setup[TREE] != 0:
+                n = pick(s, tie_salt(p, setup[SEED]), shapes, tree, levels)
+            else:
+                n = scan(
+                    s, tie_salt(p, setup[SEED]), rules, free_cpu, free_memory, free_pods, free_extended, without,
+                    pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
+                )  # fmt: skip
+        if n < 0:
+            wait_for_room(
+                p, s, PENDING, now, clock, setup, placed, queue_next, queue_order,
+                head, tail, shape_flags, shapes, count.size // shapes - 1, count, area,
+            )  # fmt: skip
+            continue
+        found += 1
+        settle(
+            p, s, n, now, clock, setup, rules, arrival, duration, placed, wait, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of,
+            pool_cpu, pool_memory, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_flags,
+            count, area, starts, tree, levels, changed, changed_ms,
+        )  # fmt: skip
+    return found
+
+
+@compiled(_nrt=False)
+def sweep_queue(s, placed, queue_next, head, tail):
+    """Unlink the pods of queue `s` that no longer wait, so that they may join it again."""
+    last, p = np.int64(-1), head[s]
+    head[s] = -1
+    while p >= 0:
+        following = np.int64(queue_next[p])
+        if waits(placed[p]):
+            if last < 0:
+                head[s] = p
+            else:
+                queue_next[last] = p
+            queue_next[p] = -1
+            last = p
+        p = following
+    tail[s] = last
+
+
+@compiled(_nrt=False)
+def vacate(
+    p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure, shape_cpu, shape_memory, shape_extended, shape_axis, now
+):  # fmt: skip
+    """Give the room of pod `p` on node `n` back."""
+    take(U8(n), s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
+    last_departure[n] = now
+
+
+@compiled(error_model="numpy", _nrt=False)
+def end(
+    pods, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+):  # fmt: skip
+    """Dynamic `pods` end: those that run leave their nodes, which are offered to the queues once all are gone.
+
+    `late_end` keeps the instant. Returns how many ran; a pod that has ended already stays as it is.
+    """
+    shapes = shape_cpu.size
+    pools = count.size // shapes - 1
+    left, late, withdrawn = 0, 0, 0
+    rest = (clock[HOUR] + 1) * setup[HOUR_MS] - now
+    for k in range(pods.size):
+        p = pods[k]
+        s, state = np.int64(shape[p]), np.int64(placed[p])
+        if state >= 0:
+            n = state & SLOT
+            placed[p] = I4(GONE - 2 * n - 1)
+            late_end[p] = now
+            vacate(
+                p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure,
+                shape_cpu, shape_memory, shape_extended, shape_axis, now,
+            )  # fmt: skip
+            tally(pool_of[n], s, -1, rest, shapes, count, area)
+            touch(
+                n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+                pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+            )  # fmt: skip
+            left += 1
+            late += 1 if state >= LATE else 0
+        elif waits(state):
+            placed[p] = UNSERVED if state == PENDING else WITHDRAWN
+            late_end[p] = now
+            clock[WAITING] -= 1
+            if shape_flags[s] & HELPABLE:
+                clock[WAITING_HELPABLE] -= 1
+            tally(pools, s, -1, rest, shapes, count, area)
+            withdrawn += 1
+    if withdrawn > 0:
+        for s in range(shapes):
+            sweep_queue(s, placed, queue_next, head, tail)
+    if late > 0:
+        prune_heap(clock, setup, placed, late_end, heap)
+    if left > 0:
+        offer_queues(
+            now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+        )  # fmt: skip
+    return left
+
+
+@compiled(error_model="numpy", _nrt=False)
+def evict(
+    pods, keep, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+):  # fmt: skip
+    """`pods` that run lose their nodes, queue again in this order, and every node is offered to the queues.
+
+    With `keep` a job goes on where it was. Returns how many lost their node.
+    """
+    evicted = 0
+    for k in range(pods.size):
+        p = pods[k]
+        if placed[p] < 0:
+            continue
+        n = np.int64(placed[p] & SLOT)
+        s = np.int64(shape[p])
+        put_back(
+            p, n, now, keep, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
+            pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms,
+        )  # fmt: skip
+        vacate(
+            p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure,
+            shape_cpu, shape_memory, shape_extended, shape_axis, now,
+        )  # fmt: skip
+        touch(
+            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+        )  # fmt: skip
+        evicted += 1
+    clock[EVICTIONS] += evicted
+    if evicted > 0:
+        prune_heap(clock, setup, placed, late_end, heap)
+        offer_queues(
+            now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+        )  # fmt: skip
+    return evicted
+
+
+@compiled(error_model="numpy", _nrt=False)
+def cordon(
+    n, closed, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+):  # fmt: skip
+    """Node `n` takes no new pods and keeps the ones it has, or takes pods again and is offered to the queues."""
+    if free_cpu[n] < 0 or (free_pods[n] < 0) == closed:
+        return
+    free_pods[n] -= I4(CORDONED if closed else -CORDONED)
+    if not closed:
+        refill(
+            n, now, clock, setup, arrival, shape, duration,
+            placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
+            pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
+            count, area, starts, changed, changed_ms,
+        )  # fmt: skip
+    touch(
+        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+    )  # fmt: skip
+
+
+@compiled(_nrt=False)
+def pods_on(n, clock, setup, placed, out):
+    """Numbers of the pods on node `n` into `out`, ascending; returns how many."""
+    found = 0
+    for turn in range(2):
+        first, last = (clock[OLDEST], clock[NEXT_ARRIVAL]) if turn == 0 else (setup[PODS], placed.size)
+        for p in range(first, last):
+            if placed[p] >= 0 and placed[p] & SLOT == n:
+                out[found] = p
+                found += 1
+    return found
