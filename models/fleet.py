@@ -13,7 +13,8 @@ class NodePool:
     """Nodes of one shape in one zone that scale together.
 
     `nodes` stand from `from_hour`; an autoscaler may grow the pool to `max_nodes` (equal for a static pool).
-    Higher `priority` is filled first: private pools stand above burst pools.
+    Higher `priority` is filled first: private pools stand above burst pools. `usd_per_h` is the price of a rented node,
+    None where unknown or owned; pools of one `group` share `group_max` nodes and are tried by `weight`.
     """
 
     name: str
@@ -27,6 +28,11 @@ class NodePool:
     from_hour: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
+    usd_per_h: float | None = None
+    spot: bool = False
+    group: str = ""
+    group_max: int | None = None
+    weight: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.nodes <= self.max_nodes:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.control import AwsPoolPart, DataPart, DeschedulerPart, KarpenterPart, UpgradePart, WaitPart
 from models.errors import Problem, ScenarioError, UnknownName
 from models.site import Site
+from models.workload import WorkloadClass
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -51,6 +53,7 @@ class AwsPart(Part):
     daemonset_memory_mib: int = Field(512, ge=0)
     commitment_discount_share: Share = Field(0.28, lt=1.0, description="AWS at its best: discount of the best commitment on list price")
     max_nodes: int = Field(400, ge=0, description="most burst nodes at one time")
+    pools: tuple[AwsPoolPart, ...] = Field((), description="burst pools of several instance types; none: one pool of `worker`")
 
 
 class ZonePart(Part):
@@ -66,6 +69,9 @@ class ZonePart(Part):
     lead_time_weeks: float = Field(8.0, ge=0.0, le=104.0, description="order to ready for pods")
     tenants: int = Field(1, ge=1, description="businesses that want a cluster of their own")
     existing_nodes: int = Field(0, ge=0, description="nodes already owned")
+    min_nodes: int | None = Field(
+        None, ge=0, description="nodes that stay while idle, the others are returned and ordered; empty: all stay"
+    )
 
 
 class PlannerPart(Part):
@@ -88,6 +94,25 @@ class EnginePart(Part):
     ties: Literal["lowest", "random"] = "random"
     horizon_hours: int | None = Field(None, ge=1, description="simulate only the first hours; all by default")
     failures: bool = True
+    rules: Literal["auto", "simple", "real"] = Field(
+        "auto", description="the autoscaler's own rules, or one simple process; auto: real where a setting below needs them"
+    )
+    karpenter: KarpenterPart = KarpenterPart()
+    flags: dict[str, str | int | float | bool] = Field(default_factory=dict, description="Cluster Autoscaler's flags by name")
+    return_to_private: Literal["none", "consolidation", "descheduler"] = Field(
+        "none", description="what brings pods back from burst nodes once private nodes have room"
+    )
+    descheduler: DeschedulerPart = DeschedulerPart()
+    wait: dict[WorkloadClass, WaitPart] = Field(default_factory=dict, description="waiting before bursting, by workload class")
+    data: tuple[DataPart, ...] = Field((), description="data of workloads; the first entry that names a workload counts")
+    data_stays_above_gb_per_pod_h: float | None = Field(
+        None, ge=0.0, description="workloads whose pods would move more than this an hour stay with their data"
+    )
+    upgrades: tuple[UpgradePart, ...] = ()
+    procurement: Literal["standing", "lead_time"] = Field(
+        "standing", description="lead_time: nodes beyond existing_nodes stand only after the zone's lead time"
+    )
+    spot_interruptions_per_h: float = Field(0.02, ge=0.0, description="times an hour that a spot pool is wanted back")
 
 
 class SloPart(Part):

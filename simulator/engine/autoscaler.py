@@ -18,18 +18,16 @@ from simulator.engine.config import Autoscaling
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.kernels import WAITING_HELPABLE
 from simulator.engine.provisioning import Supply
-
-NEVER = 1 << 61
+from simulator.engine.wait_budget import NEVER, WaitBudget
 
 
 class Autoscaler:
     """One autoscaler over every pool that can grow, filled in order of the pools' priority."""
 
-    def __init__(self, env: HybridEnvironment, supply: Supply, settings: Autoscaling) -> None:
-        self.env, self.supply = env, supply
+    def __init__(self, env: HybridEnvironment, supply: Supply, settings: Autoscaling, budget: WaitBudget) -> None:
+        self.env, self.supply, self._budget = env, supply, budget
         self._grid = round(settings.scan_s * MS_PER_S)
         self._idle = round(settings.idle_s * MS_PER_S)
-        self._patience = round(settings.patience_s * MS_PER_S)
         pools = env.state.layout.pools
         self._elastic = [q for q, pool in enumerate(pools) if pool.max_nodes > pool.nodes]
         self._out = np.zeros(max(env.state.layout.slots, 1), np.int64)
@@ -79,7 +77,7 @@ class Autoscaler:
         self.looks += 1
         state, supply = self.env.state, self.supply
         if state.clock[WAITING_HELPABLE] > 0:
-            left = state.waiting(self.env.ms, self._patience)
+            left, _ = self._budget.ready(self.env.ms)
             for q in self._elastic:
                 for _ in range(state.worth(q, left, supply.coming[q], supply.orderable(q))):
                     supply.order(q)

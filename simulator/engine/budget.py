@@ -36,19 +36,32 @@ def budgets(policy: BudgetPolicy, factor: float, jobs: Jobs) -> Floats:
     >>> budgets("runtime", 1.25, jobs).tolist(), budgets("cost", 0.5, jobs).tolist()
     ([0.25, 1.0], [1.0, 2.0])
     """
+    sizes = jobs.gpus.astype(np.float64)
+    parts = [budget_terms(policy, factor, float(size)) for size in np.unique(sizes)]
+    at = np.searchsorted(np.unique(sizes), sizes)
+    fixed, per_run = (np.array([part[k] for part in parts])[at] for k in (0, 1))
+    return np.asarray(fixed + per_run * jobs.run_h, np.float64)
+
+
+def budget_terms(policy: BudgetPolicy, factor: float, size: float) -> tuple[float, float]:
+    """A job's budget is `fixed` hours + `per_run` x its run time: (fixed, per_run) for a job of `size` GPUs or cores.
+
+    >>> budget_terms("runtime", 1.25, 2.0), budget_terms("size", 0.5, 2.0), budget_terms("cost", 0.5, 2.0)
+    ((0.0, 0.25), (1.0, 0.0), (0.0, 1.0))
+    """
     match policy:
         case "zero":
-            return np.zeros(jobs.run_h.size)
+            return 0.0, 0.0
         case "constant":
-            return np.full(jobs.run_h.size, factor)
+            return factor, 0.0
         case "runtime":
-            return (factor - 1.0) * jobs.run_h
+            return 0.0, factor - 1.0
         case "size":
-            return factor * jobs.gpus.astype(np.float64)
+            return factor * size, 0.0
         case "cost":
-            return factor * jobs.gpus * jobs.run_h
+            return 0.0, factor * size
         case "never":
-            return np.full(jobs.run_h.size, np.inf)
+            return float(np.inf), 0.0
 
 
 @dataclass(frozen=True)

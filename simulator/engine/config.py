@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
+from models.control import DeschedulerPart, KarpenterPart, UpgradePart, WaitPart
+from models.workload import WorkloadClass
 from models.zones import Provisioning
 
 SCAN_S = {"karpenter": 1.0, "cluster_autoscaler": 10.0}
@@ -61,7 +64,9 @@ class EngineConfig:
     """How a run behaves. `provisioning` maps a pool's name to its times; a pool without an entry is ready at once.
 
     `nodes_down` takes the last nodes of the private pools away for the whole run (the spare that is not counted on).
-    `tree` forces the placement engine (None: by size); both give the same placements.
+    `tree` forces the placement engine (None: by size); both give the same placements. `autoscaler` names a registered
+    node autoscaler: "grid" is the simple one of `Autoscaling`, the others follow the real programs. `risks` are the risks
+    of single pools, by name, instead of `cloud`. `start` dates hour 0, for schedules.
     """
 
     kubernetes_version: str = "1.36"
@@ -73,3 +78,12 @@ class EngineConfig:
     autoscaling: Autoscaling = Autoscaling()
     nodes_down: int = 0
     tree: bool | None = None
+    autoscaler: str = "grid"
+    karpenter: KarpenterPart = KarpenterPart()
+    consolidates: bool = False
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    descheduler: DeschedulerPart | None = None
+    wait: Mapping[WorkloadClass, WaitPart] = field(default_factory=dict)
+    upgrades: tuple[UpgradePart, ...] = ()
+    risks: Mapping[str, CloudRisk] = field(default_factory=dict)
+    start: datetime = datetime(2026, 1, 5, tzinfo=UTC)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import simpy
 from simpy.events import URGENT, EventPriority
 
-from simulator.engine.kernels import NOW, WOKEN
+from simulator.engine.kernels import NOW, WAITING_HELPABLE, WOKEN
 from simulator.engine.state import State
 
-LAST = EventPriority(9)
-"""Priority of an event that comes after every other control event of its instant."""
+LAST = 9
+"""Priority of an event that comes after every other control event of its instant; looks of several processes rank from here."""
 
 Story = Generator[simpy.Event, Any, None]
 """What a control process is: the events it waits for, one after the other."""
@@ -30,6 +30,8 @@ class HybridEnvironment(simpy.Environment):
         self._run_pods = state.advance
         self._reached: float = -1
         self._watcher: simpy.Event | None = None
+        self._listeners: list[simpy.Event] = []
+        self.changes = 0
 
     @property
     def ms(self) -> int:
@@ -47,7 +49,13 @@ class HybridEnvironment(simpy.Environment):
                 self._wake("arrival", reached - self.ms)
             else:
                 self._reached = upcoming
+        if self._watcher is None:
+            super().step()
+            return
+        none_waited = self.state.clock[WAITING_HELPABLE] == 0
         super().step()
+        if none_waited and self.state.clock[WAITING_HELPABLE] > 0:
+            self.control_changed()
 
     def first_wait(self) -> simpy.Event:
         """An event that fires when a pod that new nodes could help begins to wait, or when `control_changed` is called.
@@ -61,10 +69,25 @@ class HybridEnvironment(simpy.Environment):
         """The watcher has woken by other means."""
         self._watcher = None
 
+    def next_change(self) -> simpy.Event:
+        """An event that fires at the next control event that changes nodes; any number may be waited for."""
+        event = self.event()
+        self._listeners.append(event)
+        return event
+
+    def forget(self, event: simpy.Event) -> None:
+        """Nobody waits for this `next_change` any more."""
+        if not event.triggered:
+            self._listeners.remove(event)
+
     def control_changed(self) -> None:
-        """A control event changed what the watcher may want to know: a node joined, left or became orderable."""
+        """A control event changed what watchers may want to know: a node joined, left or became orderable, pods were moved."""
+        self.changes += 1
         if self._watcher is not None:
             self._wake("control", 0)
+        listeners, self._listeners = self._listeners, []
+        for event in listeners:
+            event.succeed("control")
 
     def _wake(self, cause: Cause, delay_ms: int) -> None:
         event, self._watcher = self._watcher, None
@@ -72,9 +95,9 @@ class HybridEnvironment(simpy.Environment):
         event._ok, event._value = True, cause
         self.schedule(event, priority=URGENT, delay=delay_ms)
 
-    def last_at(self, when_ms: int) -> simpy.Event:
-        """An event at `when_ms` that comes after the other control events of that instant."""
+    def last_at(self, when_ms: int, rank: int = 0) -> simpy.Event:
+        """An event at `when_ms` that comes after the other control events of that instant; lower ranks come first."""
         event = self.event()
         event._ok, event._value = True, "time"
-        self.schedule(event, priority=LAST, delay=when_ms - self.ms)
+        self.schedule(event, priority=EventPriority(LAST + rank), delay=when_ms - self.ms)
         return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.units import HOURS_PER_YEAR, MS_PER_H
-from simulator.engine.config import CloudRisk, FailureModel
+from simulator.engine.config import CloudRisk, EngineConfig, FailureModel
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.provisioning import Supply, lognormal_s, to_ms
 from simulator.engine.recorder import NodeState, Recorder
@@ -25,11 +25,12 @@ def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, m
                 env.process(_life(env, supply, recorder, model, q, first + k, streams(f"node-failures/{pool.name}/{k}")))
 
 
-def start_interruptions(env: HybridEnvironment, supply: Supply, recorder: Recorder, risk: CloudRisk, streams: Streams) -> None:
+def start_interruptions(env: HybridEnvironment, supply: Supply, recorder: Recorder, config: EngineConfig, streams: Streams) -> None:
     """One process per pool of the cloud: losses come together, so a pool is hit, not a node."""
-    if risk.interruptions_per_h > 0.0:
-        for q, pool in enumerate(env.state.layout.pools):
-            if not pool.private:
+    for q, pool in enumerate(env.state.layout.pools):
+        if not pool.private:
+            risk = config.risks.get(pool.name, config.cloud)
+            if risk.interruptions_per_h > 0.0:
                 env.process(_reclaims(env, supply, recorder, risk, q, streams(f"interruptions/{pool.name}")))
 
 
@@ -55,6 +56,6 @@ def _life(
         if recorder.nodes.state[slot] is not NodeState.UP:
             continue
         recorder.failures += 1
-        supply.lose(q, slot, NodeState.DOWN)
+        supply.lose(q, slot, NodeState.DOWN, "failure")
         yield env.timeout(repair_ms)
         supply.join(q, slot)

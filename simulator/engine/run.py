@@ -12,7 +12,7 @@ from models.horizon import Horizon
 from models.node import NodeShape
 from models.outcome import RunResult
 from models.scenario import Scenario
-from models.units import MS_PER_DAY, MS_PER_H
+from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
 from models.zones import ZONES
 from simulator import catalog
 from simulator.engine.autoscaler import Autoscaler
@@ -24,6 +24,7 @@ from simulator.engine.provisioning import Supply
 from simulator.engine.recorder import Recorder
 from simulator.engine.state import State
 from simulator.engine.trace import DemandRules, Trace, trace_from_demand
+from simulator.engine.wait_budget import WaitBudget
 from simulator.progress import SILENT, Progress
 from simulator.streams import Streams
 
@@ -53,8 +54,9 @@ def prepare(
     recorder = Recorder(state)
     supply = Supply(env, recorder, config, streams)
     start_failures(env, supply, recorder, config.failures, streams)
-    start_interruptions(env, supply, recorder, config.cloud, streams)
-    autoscaler = Autoscaler(env, supply, config.autoscaling)
+    start_interruptions(env, supply, recorder, config, streams)
+    budget = WaitBudget(state, config.wait, round(config.autoscaling.patience_s * MS_PER_S))
+    autoscaler = Autoscaler(env, supply, config.autoscaling, budget)
     if progress is not SILENT:
         env.process(_days(env, progress))
     names = [pool.name for pool in state.layout.pools]
