@@ -183,7 +183,7 @@ def document(case: Case, advice: Advice, fleet: Fleet, outcome: Outcome, compari
 
 
 def _checked(case: Case, verification: Verification, advice: Advice) -> tuple[Reason, ...]:
-    """What the simulation found; without homed users there is no private half to speak of."""
+    """What the simulation found; without homed users or demand there is no private half to speak of."""
     rule, v, slo = advice.readings.by_users_nodes or advice.readings.by_peak_nodes, verification, case.scenario.slo
     held = {"down": slo.nodes_down, "holds": v.pinned_holds_at, "fails": v.pinned_fails_at, "rule": rule}
     packing = {"assumed": v.packing_assumed_share, "measured": v.packing_measured_share}
@@ -191,7 +191,7 @@ def _checked(case: Case, verification: Verification, advice: Advice) -> tuple[Re
     waits = {**burst, "all_wait": v.pending_p99_s, "all_allowed": slo.pending_p99_s}
     half = Reason("pinned_half_agrees" if rule == v.pinned_holds_at else "pinned_half", {**held, **packing})
     return (
-        *((half,) if case.scenario.demand.build_share else ()),
+        *((half,) if case.scenario.demand.build_share and rule else ()),
         Reason("at_measured_packing", {"nodes": v.nodes_at_measured_packing}),
         Reason("slo_met" if v.slo_met else "slo_missed", waits),
     )
