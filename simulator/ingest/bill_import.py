@@ -18,9 +18,11 @@ from simulator.ingest.deliveries import Delivery
 from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
 from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
-from simulator.ingest.tabular import Table, damaged, open_table, text_literal, without_nulls
+from simulator.ingest.tabular import Table, damaged, letters, open_table, quoted, text_literal, without_nulls
 
 DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for between parts only, to stay in bounded memory
+SOURCE_ROWS = "burstline_source_rows"
+"""Column of a table that was grouped before: how many rows of the bill each of its rows stands for."""
 _NAMED_ROWS = 5
 
 
@@ -128,13 +130,16 @@ def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: 
     fixed = {name: sql for name, sql in grouping.rows.items() if '"' not in sql}  # columns are quoted, so these name none
     constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, grouping.rows) <= set(fixed)}
     rows = named({name: sql for name, sql in grouping.rows.items() if name not in fixed} or {"nothing": "0"})
+    weight = table.columns.get(letters(SOURCE_ROWS), ())
+    rows += [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight[:1]]
     bad = " OR ".join(check.sql for check in grouping.checks if '"' in check.sql)
-    groups = [*named({name: sql for name, sql in grouping.keys.items() if name not in constant}), "count(*) AS rows"]
-    groups += named({name: sql for name, sql in grouping.sums.items() if name not in constant})
+    counted = _weighed if weight else str
+    groups = [*named({name: sql for name, sql in grouping.keys.items() if name not in constant}), f"{counted('count(*)')} AS rows"]
+    groups += named({name: counted(sql) for name, sql in grouping.sums.items() if name not in constant})
     once = ", ".join(f"{sql} AS {name}" for name, sql in fixed.items()) or "0 AS nothing"
     outer = named({name: _of_rows(sql) for name, sql in constant.items()})
     inner = f"SELECT {', '.join(rows)}, ({bad}) AS is_bad FROM {table.relation}"
-    grouped = f"SELECT {', '.join(groups)}, count_if(is_bad) AS bad FROM (SELECT *, {once} FROM ({inner})) GROUP BY ALL"
+    grouped = f"SELECT {', '.join(groups)}, {counted('count_if(is_bad)')} AS bad FROM (SELECT *, {once} FROM ({inner})) GROUP BY ALL"
     spelt = (
         {}
         if table.is_text
@@ -143,6 +148,14 @@ def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: 
     own = [f"{spelt[name]} AS {name}" if name in spelt else name for name in (*grouping.keys, *grouping.sums) if name not in constant]
     select = f"SELECT {', '.join([*own, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({grouped}))"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+
+
+def _weighed(sql: str) -> str:
+    """A count over rows that stand for several rows each."""
+    match = re.fullmatch(r"count_if\((.*)\)", sql, re.DOTALL)
+    if match is None and sql != "count(*)":
+        return sql
+    return f"coalesce(sum(weight) FILTER (WHERE {match[1] if match else 'true'}), 0)::BIGINT"
 
 
 def _names(sql: str, rows: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def import_bills(
     choice = ImportChoice(format, currency, rates, options or Options())
     with tempfile.TemporaryDirectory(prefix="burstline-") as folder:
         scratch = Path(folder)
-        return _import_found(store, _find(paths, scratch), scratch, choice, progress)
+        return _import_found(store, _find(paths, scratch, choice.options), scratch, choice, progress)
 
 
 def load_periods(store: duckdb.DuckDBPyConnection) -> tuple[BillPeriod, ...]:
@@ -119,22 +119,23 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
 
 
-def _find(paths: Sequence[Path | str], scratch: Path) -> Found:
+def _find(paths: Sequence[Path | str], scratch: Path, options: Options) -> Found:
     remote = [str(path) for path in paths if "://" in str(path)]
     local = [Path(path) for path in paths if "://" not in str(path)]
     found = find_deliveries(local)
     problems = list(found.problems)
-    fetched = []
+    fetched = {}
     for number, address in enumerate(remote):
         try:
-            fetched.append(_fetch(address, scratch / f"remote-{number}"))
+            fetched[_fetch(address, scratch / f"remote-{number}", options)] = address
         except BillingFormatError as error:
             problems += [(address, problem) for problem in error.problems]
-    more = find_deliveries(fetched)
+    more = find_deliveries(list(fetched))
+    more = replace(more, deliveries=tuple(replace(one, place=fetched.get(Path(one.place), one.place)) for one in more.deliveries))
     return Found((*found.deliveries, *more.deliveries), (*problems, *more.problems), (*found.ignored, *more.ignored))
 
 
-def _fetch(address: str, folder: Path) -> Path:
+def _fetch(address: str, folder: Path, options: Options) -> Path:
     if address.startswith("s3://"):
         from simulator.ingest import s3
 
@@ -142,7 +143,7 @@ def _fetch(address: str, folder: Path) -> Path:
     if address.startswith("athena://"):
         from simulator.ingest import athena
 
-        return athena.fetch(address, folder)
+        return athena.fetch(address, folder, options=options)
     raise BillingFormatError(
         Problem(address, "an address of no known kind", "give a path, s3://bucket/prefix or athena://database.table/YYYY-MM")
     )
