@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.ingest.formats import Check, Grouping
-from simulator.ingest.tabular import Table
+from simulator.ingest.tabular import Table, no_number, no_time
 
 REQUIRED = (
     "bill/BillingPeriodStartDate",
@@ -63,6 +63,24 @@ _NET_COLUMNS = {
     "net_ri_unused_recurring": ("reservation/NetUnusedRecurringFee", "ri_unused_recurring"),
 }
 
+_RESERVED_COLUMNS = {
+    "own_ri_effective": "reservation/EffectiveCost",
+    "ri_upfront_used": "reservation/AmortizedUpfrontCostForUsage",
+    "ri_recurring_used": "reservation/RecurringFeeForUsage",
+}
+_TIMES = {
+    "began": "lineItem/UsageStartDate",
+    "ended": "lineItem/UsageEndDate",
+    "period_start": "bill/BillingPeriodStartDate",
+}
+_GIVEN = {
+    **_TIMES,
+    **_MONEY_COLUMNS,
+    "own_ri_effective": "reservation/EffectiveCost",
+    **{f"own_{name}": column for name, (column, _) in _NET_COLUMNS.items()},
+}
+"""What must be readable wherever it is given."""
+
 USAGE_TYPES = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 _NODE_USAGE = "(^|-)(BoxUsage|SpotUsage|DedicatedUsage|HostBoxUsage)(:|$)"
 _MOVABLE_SERVICES = ("AmazonEC2", "AmazonEKS", "AmazonECS", "AWSELB", "AmazonVPC", "AWSDataTransfer", "ComputeSavingsPlans")
@@ -89,8 +107,7 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
 
 def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount: str) -> Grouping:
     """Rows, keys and sums of an AWS bill. `tag`, `bare` (no user tag at all) and `mapped_discount` are SQL of the format."""
-    parent = table.text("splitLineItem/ParentResourceId")
-    rows = {
+    reads = {
         "payer": table.text("bill/PayerAccountId", "lineItem/UsageAccountId"),
         "period_start": table.time("bill/BillingPeriodStartDate"),
         "account": table.text("lineItem/UsageAccountId", "bill/PayerAccountId"),
@@ -101,38 +118,47 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
         "service": table.text("lineItem/ProductCode"),
         "usage_type": table.text("lineItem/UsageType"),
         "operation": table.text("lineItem/Operation"),
+        **{f"given_{name}": table.given(column) for name, column in _GIVEN.items()},
         "instance_type": table.text("product/instanceType"),
         "region": table.text("product/regionCode", "product/region", "lineItem/AvailabilityZone"),
         "marketplace": f"({table.text('bill/BillingEntity')} = 'AWS Marketplace')",
         "provisional": f"({table.text('bill/InvoiceId')} = '')",
         "commitment": table.text("savingsPlan/SavingsPlanARN", "reservation/ReservationARN"),
         "plan_refund": f"({table.text('lineItem/LineItemDescription')} LIKE 'Refund for one-time fee for Savings Plan%')",
-        "parent": parent,
+        "parent": table.text("splitLineItem/ParentResourceId"),
         "reserved_known": "true" if table.first("reservation/EffectiveCost", "reservation/AmortizedUpfrontCostForUsage") else "false",
-        "hourly": _hourly(table.text("lineItem/LineItemType"), table.text("lineItem/UsageType")),
         "user_tag": tag,
         "bare": bare,
         "row_name": table.text("identity/LineItemId"),
-        **_money(table),
+        **{name: table.money(column) for name, column in (_MONEY_COLUMNS | _RESERVED_COLUMNS).items()},
+        **{f"own_{name}": table.money(column) for name, (column, _) in _NET_COLUMNS.items()},
         "listed": table.money("pricing/publicOnDemandCost"),
         "mapped": mapped_discount,
     }
-    net = f"{table.money('lineItem/NetUnblendedCost')} IS NOT NULL"
     return Grouping(
-        rows={**rows, "has_net": net},
+        reads=reads,
+        rows=_rows(table),
         keys={**_KEYS, "tag": "CASE WHEN hourly THEN user_tag ELSE '' END" if tag_key else "user_tag"},
-        sums=_sums(table),
+        sums=_SUMS,
         checks=_checks(table),
-        duplicate_key=_duplicate_key(table, parent),
+        duplicate_key=_duplicate_key(table, reads["parent"]),
         tag_key=tag_key,
     )
 
 
-def _hourly(line_type: str, usage_type: str) -> str:
-    """Rows whose hours are kept: nodes and commitments."""
-    kinds = ("DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation", "SavingsPlanRecurringFee")
-    nodes = " OR ".join(f"contains({usage_type}, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
-    return f"({_one_of(line_type, kinds)} OR {nodes})"
+_HOURLY_TYPES = ("DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation", "SavingsPlanRecurringFee")
+
+
+def _rows(table: Table) -> dict[str, str]:
+    """Whether a row keeps its hours (nodes and commitments), and money with its fallbacks row by row."""
+    nodes = " OR ".join(f"contains(usage_type, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
+    nets = {name: f"coalesce(own_{name}, {plain})" if table.has(column) else plain for name, (column, plain) in _NET_COLUMNS.items()}
+    return {
+        "hourly": f"({_one_of('line_type', _HOURLY_TYPES)} OR {nodes})",
+        "ri_effective": "coalesce(own_ri_effective, ri_upfront_used + ri_recurring_used)",
+        **nets,
+        "has_net": "(own_net_unblended IS NOT NULL)",
+    }
 
 
 _KEYS = {
@@ -148,32 +174,17 @@ _KEYS = {
 }
 
 
-def _money(table: Table) -> dict[str, str]:
-    """Money columns by row; a net column falls back to its plain one row by row."""
-    money = {name: table.money(column) for name, column in _MONEY_COLUMNS.items()}
-    money["ri_effective"] = (
-        f"coalesce({table.money('reservation/EffectiveCost')}, {table.money('reservation/AmortizedUpfrontCostForUsage')} "
-        f"+ {table.money('reservation/RecurringFeeForUsage')})"
-    )
-    nets = {name: f"coalesce({table.money(column)}, {money[plain]})" for name, (column, plain) in _NET_COLUMNS.items() if table.has(column)}
-    return {**money, **nets}
-
-
-def _sums(table: Table) -> dict[str, str]:
-    sums = {name: f"sum({name})" for name in (*_MONEY_COLUMNS, "ri_effective")}
-    for name, (column, plain) in _NET_COLUMNS.items():
-        sums[name] = f"sum({name if table.has(column) else plain})"
-    return {
-        **sums,
-        "list_cost": "sum(listed)",
-        "unpriced": "count_if(listed IS NULL)",
-        "mapped_discount": "sum(mapped)",
-        "net_rows": "count_if(has_net)",
-        "untagged_rows": "count_if(user_tag = '')",
-        "bare_rows": "count_if(bare)",
-        "uncovered": "count_if(sp_effective IS NULL)",
-        "unspread": "count_if(sp_total IS NULL AND sp_upfront IS NULL)",
-    }
+_SUMS = {
+    **{name: f"sum({name})" for name in (*_MONEY_COLUMNS, "ri_effective", *_NET_COLUMNS)},
+    "list_cost": "sum(listed)",
+    "unpriced": "count_if(listed IS NULL)",
+    "mapped_discount": "sum(mapped)",
+    "net_rows": "count_if(has_net)",
+    "untagged_rows": "count_if(user_tag = '')",
+    "bare_rows": "count_if(bare)",
+    "uncovered": "count_if(sp_effective IS NULL)",
+    "unspread": "count_if(sp_total IS NULL AND sp_upfront IS NULL)",
+}
 
 
 def _duplicate_key(table: Table, parent: str) -> str | None:
@@ -184,24 +195,24 @@ def _duplicate_key(table: Table, parent: str) -> str | None:
 
 
 def _checks(table: Table) -> tuple[Check, ...]:
-    start, end = table.time("lineItem/UsageStartDate"), table.time("lineItem/UsageEndDate")
-    node = f"regexp_matches({table.text('lineItem/UsageType')}, '{_NODE_USAGE}') AND {table.text('lineItem/ProductCode')} = 'AmazonEC2'"
-    usage = _one_of(table.text("lineItem/LineItemType"), USAGE_TYPES)
-    no_hours = f"{table.absent('lineItem/UsageStartDate')} OR {table.absent('lineItem/UsageEndDate')}"
+    node = f"({_one_of('line_type', USAGE_TYPES)} AND service = 'AmazonEC2' AND regexp_matches(usage_type, '{_NODE_USAGE}'))"
     again = "fetch the bill again; such a row cannot come from AWS"
-    numbers = [column for column in (*_MONEY_COLUMNS.values(), "reservation/EffectiveCost") if table.has(column)]
-    numbers += [column for column, _ in _NET_COLUMNS.values() if table.has(column)]
-    times = ("lineItem/UsageStartDate", "lineItem/UsageEndDate", "bill/BillingPeriodStartDate")
+    numbers = {name: column for name, column in _GIVEN.items() if name not in _TIMES and table.has(column)}
     return (
-        *(Check(table.not_a_number(column), f"no number in {column}", again) for column in numbers),
-        *(Check(table.not_a_time(column), f"no possible time in {column}", again) for column in times),
-        Check(table.absent("lineItem/UnblendedCost"), "no value in lineItem/UnblendedCost", again),
-        Check(table.absent("bill/BillingPeriodStartDate"), "no billing period", again),
-        Check(f"coalesce({end} < {start}, false)", "hours that end before they start", again),
-        Check(f"({no_hours}) AND {usage} AND {node}", "a node row without its hours", again),
-        Check(f"{table.absent('lineItem/UsageAmount')} AND {usage} AND {node}", "a node row without its usage amount", again),
-        Check(f"{table.text('lineItem/CurrencyCode')} = ''", "no currency", again),
+        *(Check(no_number(name), f"no number in {column}", again) for name, column in numbers.items()),
+        *(Check(no_time(name), f"no possible time in {column}", again) for name, column in _TIMES.items()),
+        Check("(NOT given_unblended)", "no value in lineItem/UnblendedCost", again),
+        Check("(NOT given_period_start)", "no billing period", again),
+        Check("coalesce(ended < began, false)", "hours that end before they start", again),
+        Check(_where(node, "NOT (given_began AND given_ended)"), "a node row without its hours", again),
+        Check(_where(node, "NOT given_quantity"), "a node row without its usage amount", again),
+        Check("(currency = '')", "no currency", again),
     )
+
+
+def _where(costly: str, rare: str) -> str:
+    """SQL of both, with the costly condition looked at only where the rare one holds."""
+    return f"(CASE WHEN {rare} THEN {costly} ELSE false END)"
 
 
 def facts() -> Mapping[str, str]:

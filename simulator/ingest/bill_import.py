@@ -127,27 +127,50 @@ def recognise(table: Table, place: str) -> str:
 
 def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
     """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
-    fixed = {name: sql for name, sql in grouping.rows.items() if '"' not in sql}  # columns are quoted, so these name none
-    constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, grouping.rows) <= set(fixed)}
-    rows = named({name: sql for name, sql in grouping.rows.items() if name not in fixed} or {"nothing": "0"})
-    weight = table.columns.get(letters(SOURCE_ROWS), ())
-    rows += [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight[:1]]
-    bad = " OR ".join(check.sql for check in grouping.checks if '"' in check.sql)
+    fixed = _fixed(grouping)
+    known = {**grouping.reads, **grouping.rows}
+    constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, known) <= set(fixed)}
+    keys = {name: sql for name, sql in grouping.keys.items() if name not in constant}
+    same = _same_keys(keys, grouping)
+    weight = table.columns.get(letters(SOURCE_ROWS), ())[:1]
     counted = _weighed if weight else str
-    groups = [*named({name: sql for name, sql in grouping.keys.items() if name not in constant}), f"{counted('count(*)')} AS rows"]
+    groups = [*named({name: sql for name, sql in keys.items() if name not in same}), f"{counted('count(*)')} AS rows"]
     groups += named({name: counted(sql) for name, sql in grouping.sums.items() if name not in constant})
-    once = ", ".join(f"{sql} AS {name}" for name, sql in fixed.items()) or "0 AS nothing"
+    bad = " OR ".join(check.sql for check in grouping.checks if not _names(check.sql, known) <= set(fixed)) or "false"
+    more = [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight]
+    rows = f"(SELECT *, {bad} AS is_bad FROM {row_relation(table.relation, grouping, *more)})"
+    grouped = f"SELECT {', '.join(groups)}, {counted('count_if(is_bad)')} AS bad FROM {rows} GROUP BY ALL"
+    spelt = {} if table.is_text else {name for name in grouping.keys if grouping.reads.get(name, "").startswith("coalesce(")}
+    own = {name: same.get(name, name) for name in (*grouping.keys, *grouping.sums) if name not in constant}
+    items = [f"{without_nulls(source) if name in spelt else source} AS {name}" for name, source in own.items()]
     outer = named({name: _of_rows(sql) for name, sql in constant.items()})
-    inner = f"SELECT {', '.join(rows)}, ({bad}) AS is_bad FROM {table.relation}"
-    grouped = f"SELECT {', '.join(groups)}, {counted('count_if(is_bad)')} AS bad FROM (SELECT *, {once} FROM ({inner})) GROUP BY ALL"
-    spelt = (
-        {}
-        if table.is_text
-        else {name: without_nulls(name) for name in grouping.keys if grouping.rows.get(name, "").startswith("coalesce(")}
-    )
-    own = [f"{spelt[name]} AS {name}" if name in spelt else name for name in (*grouping.keys, *grouping.sums) if name not in constant]
-    select = f"SELECT {', '.join([*own, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({grouped}))"
+    once = ", ".join(named(fixed)) or "0 AS nothing"
+    select = f"SELECT {', '.join([*items, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({grouped}))"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+
+
+def row_relation(relation: str, grouping: Grouping, *more: str) -> str:
+    """SQL of a FROM clause: the rows of `relation` by the grouping's names; `more` are columns to keep beside them.
+
+    Columns are parsed in one SELECT and looked at in another, so that none is parsed again for each check.
+    """
+    reads = [*more, *named(grouping.reads)]
+    return f"(SELECT *, {', '.join(named(grouping.rows))} FROM (SELECT {', '.join(reads)} FROM {relation}))"
+
+
+def _fixed(grouping: Grouping) -> dict[str, str]:
+    """Reads and rows that no column of the file decides."""
+    fixed = {name: sql for name, sql in grouping.reads.items() if '"' not in sql}  # columns are quoted, so these name none
+    for name, sql in grouping.rows.items():
+        if _names(sql, {**grouping.reads, **grouping.rows}) <= set(fixed):
+            fixed[name] = sql
+    return fixed
+
+
+def _same_keys(keys: Mapping[str, str], grouping: Grouping) -> dict[str, str]:
+    """Keys that read the same as an earlier one, which is grouped by in their place."""
+    first: dict[str, str] = {}
+    return {name: earlier for name, sql in keys.items() if (earlier := first.setdefault(grouping.reads.get(sql, sql), name)) != name}
 
 
 def _weighed(sql: str) -> str:
@@ -158,8 +181,8 @@ def _weighed(sql: str) -> str:
     return f"coalesce(sum(weight) FILTER (WHERE {match[1] if match else 'true'}), 0)::BIGINT"
 
 
-def _names(sql: str, rows: Mapping[str, str]) -> set[str]:
-    return set(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", sql))) & set(rows)
+def _names(sql: str, known: Mapping[str, str]) -> set[str]:
+    return set(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", sql))) & set(known)
 
 
 def _of_rows(sql: str) -> str:
@@ -179,7 +202,7 @@ def _refuse_bad_rows(
     problems = []
     if bad:
         counts = ", ".join(f"count_if({check.sql})" for check in grouping.checks)
-        for number, count in enumerate(connection.execute(f"SELECT {counts} FROM {table.relation}").fetchall()[0]):
+        for number, count in enumerate(connection.execute(f"SELECT {counts} FROM {row_relation(table.relation, grouping)}").fetchall()[0]):
             if count:
                 check = grouping.checks[number]
                 where = _name_rows(connection, delivery, form, scratch, check=number)
@@ -188,7 +211,7 @@ def _refuse_bad_rows(
         query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
         repeated = connection.execute(query).fetchall()[0][0]
         if repeated:
-            name = grouping.rows["row_name"]
+            name = grouping.reads["row_name"]
             which = f"SELECT {name} FROM {table.relation} GROUP BY {name}, {grouping.duplicate_key} HAVING count(*) > 1"
             names = connection.execute(f"SELECT * FROM ({which}) ORDER BY 1 LIMIT {_NAMED_ROWS}").fetchall()
             found = f"{repeated} line items given twice (same id and time interval): {', '.join(row[0] for row in names)}"
@@ -216,11 +239,9 @@ def _name_rows(
         for file in delivery.files:
             table = open_table(connection, [file], scratch)
             grouping = form.group(connection, table, Options())
-            rows = ", ".join(named(grouping.rows))
-            bad = f", {grouping.checks[check].sql} AS bad" if check is not None else ""
-            query = f"""SELECT file_row, row_name FROM (SELECT file_row, {rows}{bad} FROM
-                (SELECT *, row_number() OVER () AS file_row FROM {table.relation}))
-                WHERE {where or "bad"} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
+            counted = f"(SELECT *, row_number() OVER () AS file_row FROM {table.relation})"
+            query = f"""SELECT file_row, row_name FROM {row_relation(counted, grouping, "file_row")}
+                WHERE {where if check is None else grouping.checks[check].sql} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
             prefix = "" if len(delivery.files) == 1 else f"{file.name} "
             told += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
     finally:

@@ -45,7 +45,13 @@ def _counted(value: str, otherwise: str = "0") -> str:
     return f"CASE WHEN repeats THEN {otherwise} ELSE {value} END"
 
 
-FACTS: Mapping[str, str] = {"kind": _CATEGORY, "is_worker": _WORKER}
+_OURS = "regexp_matches(lower(publisher), '^(amazon|aws|$)')"
+_THROUGH_AWS = "(regexp_matches(lower(issuer), '^(amazon|aws)') AND NOT regexp_matches(lower(provider), '^(amazon|aws|$)'))"
+_MARKETPLACE = (
+    f"({_THROUGH_AWS} OR contains(lower(provider || publisher || issuer), 'marketplace') OR (upper(provider) = 'AWS' AND NOT {_OURS}))"
+)
+
+FACTS: Mapping[str, str] = {"marketplace": _MARKETPLACE, "kind": _CATEGORY, "is_worker": _WORKER}
 """SQL over the groups; the columns below are told from these too."""
 
 DERIVED: Mapping[str, str] = {

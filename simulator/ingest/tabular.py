@@ -90,21 +90,12 @@ class Table:
         value = self._number(name, symbols=symbols)
         return f"TRY_CAST({value} AS {_MONEY})"
 
-    def not_a_number(self, name: str, *, symbols: bool = False) -> str:
-        """SQL: the column holds something that is no number (text, NaN, infinity)."""
+    def given(self, name: str) -> str:
+        """SQL: the column has a value in this row, whatever it is."""
         if not self.has(name):
             return "false"
-        value = self._number(name, symbols=symbols)
-        if self.columns[letters(name)][0].type == "DOUBLE":
-            return f"coalesce(NOT isfinite({value}) OR abs({value}) > 1e21, false)"
-        return f"({value} IS NOT NULL AND TRY_CAST({value} AS {_MONEY}) IS NULL)"
-
-    def absent(self, name: str) -> str:
-        """SQL: the column is absent, or empty in this row."""
-        if not self.has(name):
-            return "true"
         column = self.columns[letters(name)][0]
-        return f"{quoted(column.name) if column.type != 'VARCHAR' else _plain_text(column, self.is_text)} IS NULL"
+        return f"({quoted(column.name) if column.type != 'VARCHAR' else _plain_text(column, self.is_text)} IS NOT NULL)"
 
     def time(self, name: str) -> str:
         """SQL: the column as a UTC TIMESTAMP, NULL where it is absent, empty or no time."""
@@ -113,24 +104,13 @@ class Table:
         column = self.columns[letters(name)][0]
         if column.type == "VARCHAR":
             text = _plain_text(column, self.is_text)
+            plain = f"ends_with({text}, 'Z') OR (length({text}) = 19 AND NOT contains({text}, '+'))"  # what most bills write, told first
+            slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S'])"
             iso = f"TRY_CAST(TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ) AS TIMESTAMP)"
-            slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M'])"
-            utc = f"right({text}, 1) = 'Z' OR length({text}) <= 19 OR right({text}, 6) = '+00:00'"
-            value = f"CASE WHEN contains({text}, '/') THEN {slashed} WHEN {utc} THEN TRY_CAST({text} AS TIMESTAMP) ELSE {iso} END"
+            value = f"CASE WHEN {plain} THEN TRY_CAST({text} AS TIMESTAMP) WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
         else:
             value = quoted(column.name) if column.type == "TIMESTAMP" else f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
         return value
-
-    def not_a_time(self, name: str) -> str:
-        """SQL: the column holds something that is no time a bill can carry (30 o'clock, the year 5)."""
-        if not self.has(name):
-            return "false"
-        column = self.columns[letters(name)][0]
-        given = f"{quoted(column.name)} IS NOT NULL"
-        if column.type == "VARCHAR":
-            given = f"{_plain_text(column, self.is_text)} IS NOT NULL"
-        value = self.time(name)
-        return f"({given} AND coalesce({value} NOT BETWEEN TIMESTAMP '2000-01-01' AND TIMESTAMP '2199-12-31', true))"
 
     def _number(self, name: str, *, symbols: bool) -> str:
         column = self.columns[letters(name)][0]
@@ -138,6 +118,16 @@ class Table:
             return quoted(column.name)
         text = _plain_text(column, self.is_text)
         return f"replace(replace(trim({text}), '$', ''), ',', '')" if symbols else text
+
+
+def no_time(name: str) -> str:
+    """SQL over reads: `name` holds something that is no time a bill can carry (30 o'clock, the year 5)."""
+    return f"(given_{name} AND coalesce({name} NOT BETWEEN TIMESTAMP '2000-01-01' AND TIMESTAMP '2199-12-31', true))"
+
+
+def no_number(name: str) -> str:
+    """SQL over reads: `name` holds something that is no number (text, NaN, infinity)."""
+    return f"(given_{name} AND {name} IS NULL)"
 
 
 def without_nulls(text: str) -> str:

@@ -48,13 +48,15 @@ class Check:
 class Grouping:
     """What is read in the one pass over a file.
 
-    rows   : SQL over the file's columns, by internal name; `row_name` among them names a row to a person
-    keys   : SQL over `rows`: the group keys
-    sums   : SQL over `rows`: aggregates of each group
-    checks : SQL over the file's columns
-    suspect: SQL over `rows` that finds what to look at when a whole period does not add up
+    reads  : SQL over the file's columns, by internal name: each column is parsed here, once; `row_name` names a row to a person
+    rows   : SQL over `reads`: what several of the following need
+    keys   : SQL over `reads` and `rows`: the group keys
+    sums   : SQL over them: aggregates of each group
+    checks : SQL over them
+    suspect: SQL over them that finds what to look at when a whole period does not add up
     """
 
+    reads: Mapping[str, str]
     rows: Mapping[str, str]
     keys: Mapping[str, str]
     sums: Mapping[str, str]

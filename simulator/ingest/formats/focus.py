@@ -17,10 +17,9 @@ import duckdb
 
 from simulator.ingest import focus_lines
 from simulator.ingest.focus_columns import COLUMN_LETTERS
-from simulator.ingest.focus_lines import NODE_USAGE
 from simulator.ingest.formats import FORMATS, Check, Grouping, Options
 from simulator.ingest.formats.aws_cur2 import map_keys, map_value
-from simulator.ingest.tabular import Table, letters
+from simulator.ingest.tabular import Table, letters, no_number, no_time
 
 _REQUIRED = ("BilledCost", "BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory")
 _SURE = (*_REQUIRED, "EffectiveCost", "ChargeFrequency", "PricingCategory")
@@ -47,7 +46,8 @@ class Focus:
         """
         tag, tag_key, bare = _tags(connection, table, options)
         return Grouping(
-            rows=_rows(table, tag, bare) | {"repeats": _repeats(connection, table)},
+            reads=_reads(table, tag, bare) | {"repeats": _repeats(connection, table)},
+            rows=_ROWS,
             keys=_KEYS,
             sums=_sums(table),
             checks=_checks(table),
@@ -134,14 +134,14 @@ def _repeats(connection: duckdb.DuckDBPyConnection, table: Table) -> str:
     return f"({part} AND {charge} IN ({twice}))"
 
 
-def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
+def _reads(table: Table, tag: str, bare: str) -> dict[str, str]:
     return {
         "payer": table.text("BillingAccountId"),
         "period_start": table.time("BillingPeriodStart"),
         "account": table.text("SubAccountId", "BillingAccountId"),
         "provider": table.text("ProviderName", "ServiceProviderName", "HostProviderName", "PublisherName"),
-        "publisher": f"lower({table.text('PublisherName', 'ServiceProviderName')})",
-        "issuer": f"lower({table.text('InvoiceIssuerName')})",
+        "publisher": table.text("PublisherName", "ServiceProviderName"),
+        "issuer": table.text("InvoiceIssuerName"),
         "currency": f"upper({table.text('BillingCurrency')})" if table.has("BillingCurrency") else "'USD'",
         "charge_category": table.text("ChargeCategory"),
         "frequency": table.text("ChargeFrequency"),
@@ -164,6 +164,7 @@ def _rows(table: Table, tag: str, bare: str) -> dict[str, str]:
         "bare": bare,
         "row_name": table.text("AllocatedResourceId", "ResourceId", "SkuPriceId", "ChargeDescription"),
         **{name: table.money(column, symbols=True) for name, column in _MONEY.items()},
+        **{f"given_{name}": table.given(column) for name, column in (_MONEY | _TIMES).items()},
     }
 
 
@@ -174,24 +175,23 @@ _MONEY = {
     "contracted": "ContractedCost",
     "quantity": "ConsumedQuantity",
 }
-_BY_HOUR = f"(commitment <> '' OR regexp_matches(usage_type, '{NODE_USAGE}'))"
-_OURS = "regexp_matches(publisher, '^(amazon|aws|$)')"
-_THROUGH_AWS = "(regexp_matches(issuer, '^(amazon|aws)') AND NOT regexp_matches(lower(provider), '^(amazon|aws|$)'))"
+_TIMES = {"began": "ChargePeriodStart", "ended": "ChargePeriodEnd", "period_start": "BillingPeriodStart"}
+_NODES = " OR ".join(f"contains(usage_type, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
+_ROWS = {"hourly": f"(commitment <> '' OR {_NODES})"}
 _PLAIN_KEYS = (
     *("payer", "period_start", "account", "provider", "currency", "charge_category", "service", "service_category", "usage_type"),
     *("operation", "region", "pricing_category", "commitment", "commitment_type", "commitment_status", "provisional", "repeats"),
+    *("publisher", "issuer"),
 )
 _KEYS = {
     **{name: name for name in _PLAIN_KEYS},
-    "charge_start": f"CASE WHEN {_BY_HOUR} THEN began ELSE period_start END",
-    "charge_end": f"CASE WHEN {_BY_HOUR} THEN ended END",
+    "charge_start": "CASE WHEN hourly THEN began ELSE period_start END",
+    "charge_end": "CASE WHEN hourly THEN ended END",
     "support": "contains(service_name, 'support')",
-    "marketplace": f"({_THROUGH_AWS} OR contains(lower(provider) || publisher || issuer, 'marketplace') "
-    f"OR (upper(provider) = 'AWS' AND NOT {_OURS}))",
     "free": "(coalesce(billed, 0) = 0)",
     "recurring": "(frequency = 'Recurring')",
     "returned": "contains(description, 'refund')",
-    "tag": f"CASE WHEN {_BY_HOUR} THEN user_tag ELSE '' END",
+    "tag": "CASE WHEN hourly THEN user_tag ELSE '' END",
 }
 _ODD_EFFECTIVE = "(charge_category <> 'Purchase' AND commitment = '' AND coalesce(billed, 0) <> 0 AND abs(effective - billed) > 0.000001)"
 
@@ -219,17 +219,14 @@ def _sums(table: Table) -> dict[str, str]:
 
 def _checks(table: Table) -> tuple[Check, ...]:
     mend = "correct the row at its source"
-    money = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "ConsumedQuantity")
-    times = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart")
-    start, end = table.time("ChargePeriodStart"), table.time("ChargePeriodEnd")
     return (
-        *(Check(table.not_a_number(name, symbols=True), f"no number in {name}", mend) for name in money if table.has(name)),
-        *(Check(table.not_a_time(name), f"no possible time in {name}", mend) for name in times),
-        Check(table.absent("BilledCost"), "no value in BilledCost", mend),
-        Check(table.absent("BillingPeriodStart"), "no billing period", mend),
-        Check(f"{table.absent('ChargePeriodStart')} OR {table.absent('ChargePeriodEnd')}", "no charge period", mend),
-        Check(f"coalesce({end} < {start}, false)", "hours that end before they start", mend),
-        *((Check(f"{table.text('BillingCurrency')} = ''", "no currency", mend),) if table.has("BillingCurrency") else ()),
+        *(Check(no_number(name), f"no number in {column}", mend) for name, column in _MONEY.items() if table.has(column)),
+        *(Check(no_time(name), f"no possible time in {column}", mend) for name, column in _TIMES.items()),
+        Check("(NOT given_billed)", "no value in BilledCost", mend),
+        Check("(NOT given_period_start)", "no billing period", mend),
+        Check("(NOT (given_began AND given_ended))", "no charge period", mend),
+        Check("coalesce(ended < began, false)", "hours that end before they start", mend),
+        *((Check("(currency = '')", "no currency", mend),) if table.has("BillingCurrency") else ()),
     )
 
 
