@@ -20,6 +20,7 @@ class Demand:
 
     `workloads` gives pod shapes and replicas where they are known (`source` "requests"); a demand rebuilt from a bill
     alone (`source` "bill") has none, and its classes are instance types. `notes` say what was filled in or left out.
+    `replaced` are measured workloads that are not in it because a workload of the scenario stands in their place.
     """
 
     horizon: Horizon
@@ -29,6 +30,7 @@ class Demand:
     workloads: tuple[Workload, ...]
     source: Literal["requests", "bill"]
     notes: tuple[str, ...] = ()
+    replaced: tuple[Workload, ...] = ()
 
     def total(self, axis: str) -> NDArray[np.float64]:
         """Sum over classes: float64 [hours] in the axis's unit."""

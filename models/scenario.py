@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.control import AwsPoolPart, DataPart, DeschedulerPart, KarpenterPart, UpgradePart, WaitPart
 from models.errors import Problem, ScenarioError, UnknownName
+from models.scenario_workloads import WORKLOAD_KINDS, PlatformPart, RegistryPart, WorkloadPart
 from models.site import Site
 from models.workload import WorkloadClass
 
@@ -33,6 +34,7 @@ class Data(Part):
 class DemandPart(Part):
     """How the future differs from the measured past."""
 
+    measured: bool = Field(True, description="false: the measured workloads are left out, `workloads` of the scenario stand alone")
     growth_share_per_year: float = Field(0.0, ge=-0.9, le=10.0, description="yearly growth of demand")
     history: Literal["requests", "bill"] = Field("requests", description="which view rebuilds demand: cluster requests or the bill alone")
     build_share: Share = Field(0.5, description="the share behind the three readings of 'half'")
@@ -157,6 +159,9 @@ class Scenario(Part):
     demand: DemandPart = DemandPart()
     aws: AwsPart = AwsPart()
     zones: tuple[ZonePart, ...] = (ZonePart(name="prod-bm"),)
+    workloads: tuple[WorkloadPart, ...] = Field((), description="workloads beyond the measured ones, each run by its controller")
+    registry: RegistryPart = RegistryPart()
+    platform: PlatformPart = PlatformPart()
     planner: PlannerPart = PlannerPart()
     engine: EnginePart = EnginePart()
     slo: SloPart = SloPart()
@@ -204,7 +209,10 @@ def _problem(place: str, item: Any) -> Problem:
             f"{place}: {path}", f"unknown field {item['loc'][-1]!r}", UnknownName("", str(item["loc"][-1]), known).problems[0].mend
         )
     found = "nothing" if item["type"] == "missing" else repr(item["input"])
-    return Problem(f"{place}: {path}", found, item["msg"][:1].lower() + item["msg"][1:])
+    if item["type"] == "value_error" and isinstance(item["input"], Mapping):
+        found = f"the fields {', '.join(map(str, item['input']))}"
+    message = item["msg"].removeprefix("Value error, ")
+    return Problem(f"{place}: {path}", found, message[:1].lower() + message[1:])
 
 
 def _known_fields(location: tuple[str | int, ...]) -> list[str]:
@@ -212,11 +220,18 @@ def _known_fields(location: tuple[str | int, ...]) -> list[str]:
     for step in location:
         if isinstance(step, int):
             continue
-        annotation = ZonePart if step == "zones" else model.model_fields[step].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = WORKLOAD_KINDS.get(step) or (_model_in(model.model_fields[step].annotation) if step in model.model_fields else None)
+        if inner is None:
             return []
-        model = annotation
+        model = inner
     return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, alone, optional or in a tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
 
 
 def _put(document: Any, path: str, value: Any) -> Problem | None:

@@ -6,11 +6,14 @@ Kubernetes 1.36 (autoscaling/v2, batch/v1, apps/v1) and of kube-controller-manag
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from models.node import NodeShape
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 DAY_H, WEEK_H = 24, 168
@@ -298,6 +301,17 @@ class PlatformPart(_Part):
     mesh: Literal["none", "linkerd", "istio"] = "none"
     mesh_measured: bool = Field(True, description="measured services carry the proxy too; jobs never do")
     daemonsets: tuple[DaemonSetPart, ...] = ()
+
+    def on_node(self, shape: NodeShape) -> NodeShape:
+        """The node with the further DaemonSets on it: their requests, and a pod slot each."""
+        if not self.daemonsets:
+            return shape
+        return replace(
+            shape,
+            daemonset_cpu_m=shape.daemonset_cpu_m + sum(part.cpu_m for part in self.daemonsets),
+            daemonset_memory_mib=shape.daemonset_memory_mib + sum(part.memory_mib for part in self.daemonsets),
+            daemonset_pods=shape.daemonset_pods + len(self.daemonsets),
+        )
 
 
 WORKLOAD_KINDS: dict[str, type[PodPart]] = {"deployment": DeploymentPart, "job": JobPart, "cronjob": CronJobPart, "gang": GangPart}

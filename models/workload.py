@@ -14,7 +14,10 @@ WorkloadClass = Literal["service", "batch", "ml"]
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment, Job or the like. `replicas : int64 [hours]`, requests per pod in millicores and MiB."""
+    """A Deployment, Job or the like. `replicas : int64 [hours]`, requests per pod in millicores and MiB.
+
+    `controlled`: `replicas` are what to expect; in a simulation a controller of the scenario decides how many there are.
+    """
 
     name: str
     namespace: str
@@ -28,6 +31,7 @@ class Workload:
     priority: int = 0
     extended: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    controlled: bool = False
 
     @property
     def full_name(self) -> str:

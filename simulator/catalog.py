@@ -15,6 +15,7 @@ from models.errors import Problem, ScenarioError, UnknownName
 from models.node import NodeShape, eks_reserved_memory_mib, gke_reserved_memory_mib, kube_reserved_cpu_m
 from models.parameter import Confidence, Parameter, Parameters
 from models.scenario import Scenario, ZonePart, parse_scenario
+from models.scenario_workloads import PlatformPart
 from models.unknown import Unknown
 from models.zones import ZONES
 from simulator.yaml_text import parse_yaml
@@ -184,13 +185,14 @@ def _private_shape(name: str, row: Mapping[str, Any]) -> NodeShape:
     )
 
 
-def zone_build(part: ZonePart, values: Parameters) -> ZoneBuild:
-    """A private zone with its server, VM flavour and price parameter looked up."""
+def zone_build(part: ZonePart, values: Parameters, platform: PlatformPart | None = None) -> ZoneBuild:
+    """A private zone with its server, VM flavour and price parameter looked up; `platform` says what further DaemonSets run."""
+    platform = platform or PlatformPart()
     if not ZONES[part.kind].private:
         private = ", ".join(name for name, kind in ZONES.items() if kind.private)
         raise ScenarioError(Problem(f"zones: {part.name}.kind", repr(part.kind), f"zones are owned; choose one of {private}"))
-    flavour = vm(part.vm) if part.vm else None
-    return ZoneBuild(part, server(part.server), flavour, server_usd_parameter(part.server), values)
+    flavour = platform.on_node(vm(part.vm)) if part.vm else None
+    return ZoneBuild(part, platform.on_node(server(part.server)), flavour, server_usd_parameter(part.server), values)
 
 
 def case(
@@ -201,7 +203,7 @@ def case(
     `users_peak` in that axis's unit, as `simulator.demand.readings.users_peak_demand` finds it.
     """
     values = parameters(scenario.parameters)
-    zones = tuple(zone_build(part, values) for part in scenario.zones)
+    zones = tuple(zone_build(part, values, scenario.platform) for part in scenario.zones)
     aws = scenario.aws
     worker = instance(aws.worker, daemonset_cpu_m=aws.daemonset_cpu_m, daemonset_memory_mib=aws.daemonset_memory_mib)
     axis = demand.binding_axis(zones[0].node)
@@ -210,7 +212,7 @@ def case(
         demand=demand.total(axis),
         axis=axis,
         zones=zones,
-        worker=worker,
+        worker=scenario.platform.on_node(worker),
         on_demand_usd_per_h=on_demand_usd_per_h(aws.worker, aws.region),
         parameters=values,
         billed_usd_per_year=billed_usd_per_year,

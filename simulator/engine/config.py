@@ -10,6 +10,7 @@ from typing import Any, Literal
 from models.control import DeschedulerPart, KarpenterPart, UpgradePart, WaitPart
 from models.workload import WorkloadClass
 from models.zones import Provisioning
+from simulator.engine.workloads.setup import WorkloadSetup
 
 SCAN_S = {"karpenter": 1.0, "cluster_autoscaler": 10.0}
 """Karpenter batches for 1 s of silence; Cluster Autoscaler looks every 10 s (`--scan-interval`)."""
@@ -66,7 +67,8 @@ class EngineConfig:
     `nodes_down` takes the last nodes of the private pools away for the whole run (the spare that is not counted on).
     `tree` forces the placement engine (None: by size); both give the same placements. `autoscaler` names a registered
     node autoscaler: "grid" is the simple one of `Autoscaling`, the others follow the real programs. `risks` are the risks
-    of single pools, by name, instead of `cloud`. `start` dates hour 0, for schedules.
+    of single pools, by name, instead of `cloud`. `start` dates hour 0, for schedules. `workloads` are run by their
+    controllers; the trace needs their slots (`Trace.with_dynamic(workloads.slots)`).
     """
 
     kubernetes_version: str = "1.36"
@@ -87,3 +89,4 @@ class EngineConfig:
     upgrades: tuple[UpgradePart, ...] = ()
     risks: Mapping[str, CloudRisk] = field(default_factory=dict)
     start: datetime = datetime(2026, 1, 5, tzinfo=UTC)
+    workloads: WorkloadSetup | None = None

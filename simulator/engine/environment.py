@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 import simpy
 from simpy.events import URGENT, EventPriority
 
-from simulator.engine.kernels import NOW, WAITING_HELPABLE, WOKEN
+from simulator.engine.kernels import CHANGED, NOW, REACHED, WAITING_HELPABLE, WATCH_CHANGED, WOKEN
 from simulator.engine.state import State
 
 LAST = 9
@@ -31,6 +31,7 @@ class HybridEnvironment(simpy.Environment):
         self._reached: float = -1
         self._watcher: simpy.Event | None = None
         self._listeners: list[simpy.Event] = []
+        self._heard: Callable[[], None] | None = None
         self.changes = 0
 
     @property
@@ -43,19 +44,39 @@ class HybridEnvironment(simpy.Environment):
         upcoming = self._queue[0][0] if self._queue else 0
         if upcoming > self._reached:
             self.crossings += 1
-            if self._run_pods(upcoming, self._watcher is not None) == WOKEN:
-                reached = int(self.state.clock[NOW])
-                self._reached = reached
-                self._wake("arrival", reached - self.ms)
-            else:
+            watch = (self._watcher is not None) + (WATCH_CHANGED if self._heard is not None else 0)
+            code = self._run_pods(upcoming, watch)
+            if code == REACHED:
                 self._reached = upcoming
+            else:
+                reached = self._reached = int(self.state.clock[NOW])
+                if code == WOKEN:
+                    self._wake("arrival", reached - self.ms)
+                else:
+                    self._pass(reached - self.ms)
         if self._watcher is None:
-            super().step()
+            self._process()
             return
         none_waited = self.state.clock[WAITING_HELPABLE] == 0
-        super().step()
+        self._process()
         if none_waited and self.state.clock[WAITING_HELPABLE] > 0:
             self.control_changed()
+
+    def _process(self) -> None:
+        """simpy's next event, and what it did to dynamic pods told on."""
+        super().step()
+        if self._heard is not None and self.state.clock[CHANGED] > 0:
+            self._heard()
+
+    def listen_to_pods(self, heard: Callable[[], None]) -> None:
+        """Call `heard` at every instant in which dynamic pods found or lost a node or ended; one listener."""
+        self._heard = heard
+
+    def _pass(self, delay_ms: int) -> None:
+        """An event that does nothing, so that the clock stops at its instant."""
+        event = self.event()
+        event._ok, event._value = True, None
+        self.schedule(event, priority=URGENT, delay=delay_ms)
 
     def first_wait(self) -> simpy.Event:
         """An event that fires when a pod that new nodes could help begins to wait, or when `control_changed` is called.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from models.demand import Demand
@@ -13,10 +14,12 @@ from models.horizon import Horizon
 from models.outcome import Outcome
 from models.scenario import Scenario
 from models.units import MS_PER_DAY, MS_PER_H
+from simulator import catalog
 from simulator.engine.config import EngineConfig
 from simulator.engine.processes import Helpers, Job
 from simulator.engine.run import config_for, rules_for, run_once
 from simulator.engine.trace import Trace, trace_from_demand
+from simulator.engine.workloads.setup import setup_for
 from simulator.progress import SILENT, Progress
 from simulator.streams import Streams
 
@@ -33,6 +36,9 @@ def simulate(
     """
     trace = trace_from_demand(demand, Streams(scenario.seed), rules_for(scenario))
     config = config_for(fleet, scenario)
+    setup = setup_for(scenario, demand, catalog.parameters(scenario.parameters))
+    if setup is not None:
+        trace, config = trace.with_dynamic(setup.slots), replace(config, workloads=setup)
     return replicate(trace, fleet, config, scenario.seed, demand.horizon, replications, progress=progress, workers=workers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -40,7 +40,19 @@ class Inputs:
 
 
 def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
-    """Read what the scenario names, in this order: its store, its bills and usage, or the shipped company."""
+    """Read what the scenario names, in this order: its store, its bills and usage, or the shipped company.
+
+    The demand holds what its workloads are expected to ask for, and a mesh's proxies, too.
+    """
+    inputs = _measured_inputs(scenario, progress)
+    if scenario.demand.measured and not scenario.workloads and scenario.platform.mesh == "none":
+        return inputs
+    from simulator.engine.workloads.expected import with_workloads
+
+    return replace(inputs, demand=with_workloads(inputs.demand, scenario, catalog.parameters(scenario.parameters)))
+
+
+def _measured_inputs(scenario: Scenario, progress: Progress) -> Inputs:
     data = scenario.data
     if data.store and (data.bills or data.usage):
         found = f"a store beside {' and '.join(name for name in ('bills', 'usage') if getattr(data, name))}"
@@ -55,8 +67,11 @@ def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
 def inputs_key(scenario: Scenario) -> str:
     """Text that is equal for scenarios that read the same inputs."""
     demand, planner = scenario.demand, scenario.planner
+    own = (demand.measured, scenario.workloads, scenario.platform)
     pods = (demand.history, demand.assumed_pod_cpu_m, demand.assumed_pod_memory_mib, planner.packing_share)
-    return repr((scenario.data, scenario.seed, scenario.aws.daemonset_cpu_m, scenario.aws.daemonset_memory_mib, scenario.parameters, pods))
+    return repr(
+        (scenario.data, scenario.seed, scenario.aws.daemonset_cpu_m, scenario.aws.daemonset_memory_mib, scenario.parameters, pods, own)
+    )
 
 
 def load_demand(scenario: Scenario, progress: Progress = SILENT) -> Demand:
