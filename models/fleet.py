@@ -14,7 +14,8 @@ class NodePool:
 
     `nodes` stand from `from_hour`; an autoscaler may grow the pool to `max_nodes` (equal for a static pool).
     Higher `priority` is filled first: private pools stand above burst pools. `usd_per_h` is the price of a rented node,
-    None where unknown or owned; pools of one `group` share `group_max` nodes and are tried by `weight`.
+    None where unknown or owned; pools of one `group` share `group_max` nodes and are tried by `weight`. Jobs begin their
+    work `start_latency_ms` after they got a node here (image pull, driver), and hold their place meanwhile.
     """
 
     name: str
@@ -33,6 +34,7 @@ class NodePool:
     group: str = ""
     group_max: int | None = None
     weight: int = 0
+    start_latency_ms: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.nodes <= self.max_nodes:

@@ -5,39 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.engine.jit_kernels import compiled
-from simulator.engine.kernels import (
+from simulator.engine.kernels import free_room
+from simulator.engine.layout_kernels import (
+    ALONE,
     CORDONED,
+    ENDING,
     EVICTIONS,
-    FIXED_END,
-    FOREVER,
-    HEAPED,
+    GONE,
     HELPABLE,
     HOUR,
     HOUR_MS,
     LATE,
     NEXT_ARRIVAL,
     OLDEST,
-    PENDING_AGAIN,
-    PENDING_REST,
     PODS,
-    SEED,
-    SHIFT,
     SLOT,
-    TREE,
     UNSERVED,
-    WAITING,
-    heap_push,
-    note,
-    refill,
-    start_late,
-    stop_waiting,
-    take,
-    tally,
-    touch,
-    wait_for_room,
-    waits,
+    WAITING_RULED,
 )
-from simulator.engine.placement_kernels import pick, scan, tie_salt
+from simulator.engine.pod_kernels import note, offer_queues, prune_heap, put_back, tally, touch, waits
 
 I4 = np.int32
 U8 = np.uint64
@@ -52,6 +38,7 @@ def join(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Slot `n` becomes an empty node and takes what waits."""
     free_cpu[n], free_memory[n], free_pods[n] = node_cpu, node_memory, node_pods
@@ -59,11 +46,20 @@ def join(
         free_extended[axis * free_cpu.size + n] = node_extended[axis]
     last_departure[n] = now
     pool_end[pool_of[n]] = max(pool_end[pool_of[n]], n + 1)
-    refill(
-        n, now, clock, setup, arrival, shape, duration,
-        placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
-        pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
-        count, area, starts, changed, changed_ms,
+    if clock[WAITING_RULED] > 0:
+        touch(
+            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+        )  # fmt: skip
+    free_room(
+        n, now,
+        clock, setup, rules, arrival, shape, duration, departure,
+        placed, wait, queue_next, queue_order, late_end, heap,
+        free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+        pool_cpu, pool_memory, pool_first, pool_end,
+        tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+        count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
     )  # fmt: skip
     touch(
         n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
@@ -72,97 +68,35 @@ def join(
 
 
 @compiled(_nrt=False)
-def put_back(
-    p, n, now, keep, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
-    pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms,
-):  # fmt: skip
-    """Pod `p` loses node `n` and joins its queue again; with `keep`, a job goes on where it was instead of starting over."""
-    s, shapes = np.int64(shape[p]), shape_cpu.size
-    state = PENDING_AGAIN
-    if keep and not shape_flags[s] & FIXED_END and duration[p] < FOREVER:
-        end = late_end[p] if placed[p] >= LATE else arrival[p] + duration[p]
-        late_end[p] = end - now
-        state = PENDING_REST
-    tally(pool_of[n], s, -1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
-    wait_for_room(
-        p, s, state, now, clock, setup, placed, queue_next, queue_order,
-        head, tail, shape_flags, shapes, count.size // shapes - 1, count, area,
-    )  # fmt: skip
-    note(p, now, clock, setup, changed, changed_ms)
-
-
-@compiled(_nrt=False)
-def next_head(tried_rank, tried_order, head, shape_rank, queue_order):
-    """The head of a queue that comes next after (rank, order): highest priority first, then longest in the queue; or -1."""
-    best, best_rank, best_order = np.int64(-1), np.int64(0), np.int64(0)
-    for s in range(head.size):
-        p = head[s]
-        if p < 0:
-            continue
-        rank, order = np.int64(shape_rank[s]), np.int64(queue_order[p])
-        if rank > tried_rank or (rank == tried_rank and order <= tried_order):
-            continue
-        if best < 0 or rank > best_rank or (rank == best_rank and order < best_order):
-            best, best_rank, best_order = p, rank, order
-    return best
-
-
-@compiled(error_model="numpy", _nrt=False)
-def offer_queues(
-    now,
+def lose_pods(
+    n, now,
     clock, setup, rules, arrival, shape, duration, departure,
     placed, wait, queue_next, queue_order, late_end, heap,
     free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
-    """Offer every node to the heads of the queues, each head once: after several pods or nodes changed together."""
-    shapes = shape_cpu.size
-    pools = count.size // shapes - 1
-    tried_rank, tried_order = np.int64(2**31), np.int64(0)
-    while clock[WAITING] > 0:
-        p = next_head(tried_rank, tried_order, head, shape_rank, queue_order)
-        if p < 0:
-            return
-        s = np.int64(shape[p])
-        tried_rank, tried_order = np.int64(shape_rank[s]), np.int64(queue_order[p])
-        if setup[TREE] != 0:
-            n = pick(s, tie_salt(p, setup[SEED]), shapes, tree, levels)
-        else:
-            n = scan(
-                s, tie_salt(p, setup[SEED]), rules, free_cpu, free_memory, free_pods, free_extended, without,
-                pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
+    """Every pod of node `n` loses it: in the order of their numbers they queue again; those in their last grace end."""
+    shapes, evicted = shape_cpu.size, 0
+    for turn in range(2):
+        first, last = (clock[OLDEST], clock[NEXT_ARRIVAL]) if turn == 0 else (setup[PODS], arrival.size)
+        for p in range(first, last):
+            if placed[p] < 0 or placed[p] & SLOT != n:
+                continue
+            if placed[p] >= LATE and placed[p] & ENDING:
+                placed[p] = I4(GONE - 2 * n - 1)
+                late_end[p] = now
+                tally(pool_of[n], shape[p], -1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
+                note(p, now, clock, setup, changed, changed_ms)
+                continue
+            put_back(
+                p, n, now, False, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
+                pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms, pool_speed,
             )  # fmt: skip
-        if n < 0:
-            continue
-        stop_waiting(p, s, now, clock, setup, placed, queue_next, head, tail, shape_flags, shapes, pools, count, area)
-        settle(
-            p, s, n, now, clock, setup, rules, arrival, duration, placed, wait, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of,
-            pool_cpu, pool_memory, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_flags,
-            count, area, starts, tree, levels, changed, changed_ms,
-        )  # fmt: skip
-
-
-@compiled(error_model="numpy", _nrt=False)
-def settle(
-    p, s, n, now, clock, setup, rules, arrival, duration, placed, wait, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of,
-    pool_cpu, pool_memory, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_flags,
-    count, area, starts, tree, levels, changed, changed_ms,
-):  # fmt: skip
-    """Pod `p`, in no queue, starts on node `n`: room, counters and scores follow."""
-    shapes = shape_cpu.size
-    start_late(p, s, n, now, clock, setup, arrival, duration, placed, wait, late_end, heap, shape_flags, changed, changed_ms)
-    take(U8(n), s, 1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
-    place = np.int64(pool_of[n])
-    tally(place, s, 1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
-    starts[place * shapes + s] += 1
-    touch(
-        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-    )  # fmt: skip
+            evicted += 1
+    return evicted
 
 
 @compiled(error_model="numpy", _nrt=False)
@@ -174,37 +108,43 @@ def leave(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Slot `n` goes away: its pods queue again in the order of their numbers and are offered to the other nodes.
 
     `node_pods` is the number of pods an empty node of its pool offers. A replica keeps the end its Deployment gave it;
     a job starts over. Returns the number of pods that lost their node.
     """
+    slots = free_cpu.size
     while clock[OLDEST] < clock[NEXT_ARRIVAL]:
         if placed[clock[OLDEST]] > UNSERVED:
             break
         clock[OLDEST] += 1
-    evicted = 0
-    if free_pods[n] != node_pods and free_pods[n] != node_pods - CORDONED:
-        for turn in range(2):
-            first, last = (clock[OLDEST], clock[NEXT_ARRIVAL]) if turn == 0 else (setup[PODS], arrival.size)
-            for p in range(first, last):
-                if placed[p] >= 0 and placed[p] & SLOT == n:
-                    put_back(
-                        p, n, now, False, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
-                        pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms,
-                    )  # fmt: skip
-                    evicted += 1
+    evicted, empty = 0, free_pods[n] == node_pods or free_pods[n] == node_pods - CORDONED
+    if not empty:
+        evicted = lose_pods(
+            n, now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+        )  # fmt: skip
     clock[EVICTIONS] += evicted
     free_cpu[n], free_memory[n], free_pods[n] = I4(-1), I4(-1), I4(0)
-    for axis in range(free_extended.size // free_cpu.size):
-        free_extended[axis * free_cpu.size + n] = 0
+    for axis in range(free_extended.size // slots):
+        free_extended[axis * slots + n] = 0
+    for group in range(matching.size // slots):
+        matching[group * slots + n] = 0
     touch(
         n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
         pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
     )  # fmt: skip
-    if evicted > 0:
+    if not empty:
         prune_heap(clock, setup, placed, late_end, heap)
+    if evicted > 0 or clock[WAITING_RULED] > 0:
         offer_queues(
             now,
             clock, setup, rules, arrival, shape, duration, departure,
@@ -213,22 +153,9 @@ def leave(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
         )  # fmt: skip
     return evicted
-
-
-@compiled(_nrt=False)
-def prune_heap(clock, setup, placed, late_end, heap):
-    """Drop the ends of jobs that lost their node, so that the heap never holds more than one end of a pod."""
-    mask = (np.int64(1) << setup[SHIFT]) - 1
-    kept = 0
-    for k in range(clock[HEAPED]):
-        key = heap[k]
-        p = key & mask
-        if placed[p] >= LATE and late_end[p] == key >> setup[SHIFT]:
-            heap_push(heap, kept, key)
-            kept += 1
-    clock[HEAPED] = kept
 
 
 @compiled()
@@ -253,6 +180,8 @@ def nodes_worth(left, q, node_cpu, node_memory, node_pods, coming, allowed, tier
             if left[s] == 0:
                 break
             fits = min(left[s], pods[b])
+            if shape_flags[s] & ALONE:
+                fits = min(fits, 1)
             if shape_cpu[s] > 0:
                 fits = min(fits, cpu[b] // shape_cpu[s])
             if shape_memory[s] > 0:

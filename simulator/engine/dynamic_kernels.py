@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.engine.control_kernels import offer_queues, prune_heap, put_back, settle
 from simulator.engine.jit_kernels import compiled
-from simulator.engine.kernels import (
+from simulator.engine.kernels import free_room
+from simulator.engine.layout_kernels import (
     ABSENT,
+    AGAIN,
     CORDONED,
+    ENDING,
     EVICTIONS,
     GONE,
     HELPABLE,
     HOUR,
     HOUR_MS,
     LATE,
+    MEMBER,
     NEXT_ARRIVAL,
     OLDEST,
     PENDING,
     PODS,
-    SEED,
+    RULED,
     SLOT,
-    TREE,
     UNSERVED,
     WAITING,
     WAITING_HELPABLE,
+    WAITING_RULED,
     WITHDRAWN,
-    refill,
+)
+from simulator.engine.pod_kernels import (
+    choose,
+    offer_queues,
+    prune_heap,
+    put_back,
+    settle,
+    stay_for_grace,
     take,
     tally,
     touch,
     wait_for_room,
     waits,
 )
-from simulator.engine.placement_kernels import pick, scan, tie_salt
 
 I4 = np.int32
 U8 = np.uint64
@@ -48,6 +57,7 @@ def start(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Dynamic `pods` begin to exist, in this order, each tried like an arrival; `lasting` is how long each runs, in ms.
 
@@ -60,13 +70,16 @@ def start(
         arrival[p], duration[p], wait[p], placed[p] = now, lasting[k], 0, ABSENT
         n = np.int64(-1)
         if head[s] < 0:
-            if setup[TREE] != 0:
-                n = pick(s, tie_salt(p, setup[SEED]), shapes, tree, levels)
-            else:
-                n = scan(
-                    s, tie_salt(p, setup[SEED]), rules, free_cpu, free_memory, free_pods, free_extended, without,
-                    pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
-                )  # fmt: skip
+            n = choose(
+                p, s,
+                clock, setup, rules, arrival, shape, duration, departure,
+                placed, wait, queue_next, queue_order, late_end, heap,
+                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+                pool_cpu, pool_memory, pool_first, pool_end,
+                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            )  # fmt: skip
         if n < 0:
             wait_for_room(
                 p, s, PENDING, now, clock, setup, placed, queue_next, queue_order,
@@ -75,11 +88,26 @@ def start(
             continue
         found += 1
         settle(
-            p, s, n, now, clock, setup, rules, arrival, duration, placed, wait, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of,
-            pool_cpu, pool_memory, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_flags,
-            count, area, starts, tree, levels, changed, changed_ms,
+            p, s, n, now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
         )  # fmt: skip
+        if clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER:
+            offer_queues(
+                now,
+                clock, setup, rules, arrival, shape, duration, departure,
+                placed, wait, queue_next, queue_order, late_end, heap,
+                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+                pool_cpu, pool_memory, pool_first, pool_end,
+                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            )  # fmt: skip
     return found
 
 
@@ -101,13 +129,42 @@ def sweep_queue(s, placed, queue_next, head, tail):
     tail[s] = last
 
 
-@compiled(_nrt=False)
+@compiled(error_model="numpy", _nrt=False)
 def vacate(
-    p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure, shape_cpu, shape_memory, shape_extended, shape_axis, now
+    p, s, n, now,
+    clock, setup, rules, arrival, shape, duration, departure,
+    placed, wait, queue_next, queue_order, late_end, heap,
+    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+    pool_cpu, pool_memory, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Give the room of pod `p` on node `n` back."""
-    take(U8(n), s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis)
+    take(
+        U8(n), s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis,
+        shape_flags, terms, matching,
+    )  # fmt: skip
     last_departure[n] = now
+    touch(
+        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+    )  # fmt: skip
+
+
+@compiled(_nrt=False)
+def forget_ends(pods, clock, setup, placed, late_end, heap):
+    """Take the ends of running jobs among `pods` out of the heap; pods in a grace period keep theirs."""
+    late = 0
+    for k in range(pods.size):
+        if placed[pods[k]] >= LATE and not placed[pods[k]] & (AGAIN | ENDING):
+            late_end[pods[k]] = -1 - late_end[pods[k]]
+            late += 1
+    if late > 0:
+        prune_heap(clock, setup, placed, late_end, heap)
+        for k in range(pods.size):
+            if late_end[pods[k]] < 0 and placed[pods[k]] >= LATE:
+                late_end[pods[k]] = -1 - late_end[pods[k]]
 
 
 @compiled(error_model="numpy", _nrt=False)
@@ -119,46 +176,55 @@ def end(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Dynamic `pods` end: those that run leave their nodes, which are offered to the queues once all are gone.
 
-    `late_end` keeps the instant. Returns how many ran; a pod that has ended already stays as it is.
+    A pod with a grace period keeps its place until that is over. `late_end` keeps the instant. Returns how many ran; a
+    pod that has ended already stays as it is.
     """
     shapes = shape_cpu.size
     pools = count.size // shapes - 1
-    left, late, withdrawn = 0, 0, 0
+    left, ran, withdrawn = 0, 0, 0
     rest = (clock[HOUR] + 1) * setup[HOUR_MS] - now
+    forget_ends(pods, clock, setup, placed, late_end, heap)
     for k in range(pods.size):
         p = pods[k]
         s, state = np.int64(shape[p]), np.int64(placed[p])
-        if state >= 0:
+        if state >= LATE and state & (AGAIN | ENDING):
+            ran += 1 if state & AGAIN else 0
+            placed[p] = I4((state & ~np.int64(AGAIN)) | ENDING)
+        elif state >= 0 and shape_grace[s] > 0:
+            stay_for_grace(p, state & SLOT, shape_grace[s], now, ENDING, clock, setup, placed, late_end, heap)
+            ran += 1
+        elif state >= 0:
             n = state & SLOT
             placed[p] = I4(GONE - 2 * n - 1)
             late_end[p] = now
-            vacate(
-                p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure,
-                shape_cpu, shape_memory, shape_extended, shape_axis, now,
-            )  # fmt: skip
             tally(pool_of[n], s, -1, rest, shapes, count, area)
-            touch(
-                n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-                pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+            vacate(
+                p, s, n, now,
+                clock, setup, rules, arrival, shape, duration, departure,
+                placed, wait, queue_next, queue_order, late_end, heap,
+                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+                pool_cpu, pool_memory, pool_first, pool_end,
+                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
             )  # fmt: skip
+            ran += 1
             left += 1
-            late += 1 if state >= LATE else 0
         elif waits(state):
-            placed[p] = UNSERVED if state == PENDING else WITHDRAWN
+            placed[p] = I4(UNSERVED if state == PENDING else WITHDRAWN)
             late_end[p] = now
             clock[WAITING] -= 1
-            if shape_flags[s] & HELPABLE:
-                clock[WAITING_HELPABLE] -= 1
+            clock[WAITING_HELPABLE] -= 1 if shape_flags[s] & HELPABLE else 0
+            clock[WAITING_RULED] -= 1 if shape_flags[s] & RULED else 0
             tally(pools, s, -1, rest, shapes, count, area)
             withdrawn += 1
     if withdrawn > 0:
         for s in range(shapes):
             sweep_queue(s, placed, queue_next, head, tail)
-    if late > 0:
-        prune_heap(clock, setup, placed, late_end, heap)
     if left > 0:
         offer_queues(
             now,
@@ -168,8 +234,9 @@ def end(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
         )  # fmt: skip
-    return left
+    return ran
 
 
 @compiled(error_model="numpy", _nrt=False)
@@ -181,34 +248,42 @@ def evict(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """`pods` that run lose their nodes, queue again in this order, and every node is offered to the queues.
 
-    With `keep` a job goes on where it was. Returns how many lost their node.
+    A pod with a grace period keeps its place until that is over. With `keep` a job moves at once and goes on where it
+    was. Returns how many lose their node.
     """
-    evicted = 0
+    evicted, left = 0, 0
+    forget_ends(pods, clock, setup, placed, late_end, heap)
     for k in range(pods.size):
         p = pods[k]
-        if placed[p] < 0:
+        if placed[p] < 0 or (placed[p] >= LATE and placed[p] & (AGAIN | ENDING)):
             continue
         n = np.int64(placed[p] & SLOT)
         s = np.int64(shape[p])
+        evicted += 1
+        if shape_grace[s] > 0 and not keep:
+            stay_for_grace(p, n, shape_grace[s], now, AGAIN, clock, setup, placed, late_end, heap)
+            continue
         put_back(
             p, n, now, keep, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
-            pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms,
+            pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms, pool_speed,
         )  # fmt: skip
         vacate(
-            p, n, s, free_cpu, free_memory, free_pods, free_extended, last_departure,
-            shape_cpu, shape_memory, shape_extended, shape_axis, now,
+            p, s, n, now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
         )  # fmt: skip
-        touch(
-            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-        )  # fmt: skip
-        evicted += 1
+        left += 1
     clock[EVICTIONS] += evicted
-    if evicted > 0:
-        prune_heap(clock, setup, placed, late_end, heap)
+    if left > 0:
         offer_queues(
             now,
             clock, setup, rules, arrival, shape, duration, departure,
@@ -217,6 +292,7 @@ def evict(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
         )  # fmt: skip
     return evicted
 
@@ -230,22 +306,31 @@ def cordon(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
 ):  # fmt: skip
     """Node `n` takes no new pods and keeps the ones it has, or takes pods again and is offered to the queues."""
     if free_cpu[n] < 0 or (free_pods[n] < 0) == closed:
         return
     free_pods[n] -= I4(CORDONED if closed else -CORDONED)
-    if not closed:
-        refill(
-            n, now, clock, setup, arrival, shape, duration,
-            placed, wait, queue_next, queue_order, late_end, heap, free_cpu, free_memory, free_pods, free_extended,
-            pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, head, tail,
-            count, area, starts, changed, changed_ms,
-        )  # fmt: skip
     touch(
         n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
         pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
     )  # fmt: skip
+    if not closed or clock[WAITING_RULED] > 0:
+        free_room(
+            n, now,
+            clock, setup, rules, arrival, shape, duration, departure,
+            placed, wait, queue_next, queue_order, late_end, heap,
+            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
+            pool_cpu, pool_memory, pool_first, pool_end,
+            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
+            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+        )  # fmt: skip
+        touch(
+            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
+            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
+        )  # fmt: skip
 
 
 @compiled(_nrt=False)

@@ -67,9 +67,10 @@ def lives(state: State) -> Lives:
     trace = state.trace
     shape, placed, late_end = np.asarray(trace.shape), state.placed[: trace.pods], state.late_end[: trace.pods]
     begin, end = np.asarray(trace.arrival_ms), trace.arrival_ms + trace.duration_ms
-    fixed = (state.shape_flags[shape] & kernels.FIXED_END) != 0
-    if not fixed.all():
-        late = ~fixed & ((placed >= kernels.LATE) | ((placed <= kernels.GONE) & ((kernels.GONE - placed) % 2 == 1)))
+    flags = state.shape_flags[shape]
+    fixed = (flags & kernels.FIXED_END) != 0
+    if not fixed.all() or (flags & kernels.GRACE).any():
+        late = (placed >= kernels.LATE) | ((placed <= kernels.GONE) & ((kernels.GONE - placed) % 2 == 1))
         end = np.where(late, late_end, end)
         waiting = (placed <= kernels.PENDING) & (placed >= kernels.PENDING_REST)
         end = np.where(~fixed & waiting, trace.hours * MS_PER_H, end)

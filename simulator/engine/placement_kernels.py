@@ -40,7 +40,7 @@ def tie_salt(pod, seed):
 
 
 @compiled(forceinline=True, error_model="numpy", _nrt=False)
-def _score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory_base, sign, rules):
+def resource_score(a, b, cpu, memory, cpu_scale, memory_scale, without, cpu_base, memory_base, sign, rules):
     """Weighted integer score of a node that keeps `a` cpu and `b` memory free after taking the pod.
 
     Fit is the mean free percentage (or, for MostAllocated, the mean used one: `base - free`). Balance is the classic
@@ -84,14 +84,14 @@ def scan(
         if g > 0:
             for i in range(first, end):
                 a, b = np.float64(free_cpu[i]) - c8, np.float64(free_memory[i]) - m8
-                score = _score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
+                score = resource_score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
                 lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1) | (free_extended[axis + i] < g))
                 key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
                 best = max(best, I4(key | I4(-lacks)))
         else:
             for i in range(first, end):
                 a, b = np.float64(free_cpu[i]) - c8, np.float64(free_memory[i]) - m8
-                score = _score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
+                score = resource_score(a, b, cpu, memory, cpu_scale, memory_scale, without[i], cpu_base, memory_base, sign, weights)
                 lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1))
                 key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
                 best = max(best, I4(key | I4(-lacks)))
@@ -119,7 +119,7 @@ def rescore(
     full = I4(have_pods < 1)
     for s in range(shapes):
         a, b = np.float64(I4(have_cpu - shape_cpu[s])), np.float64(I4(have_memory - shape_memory[s]))
-        score = _score(a, b, cpu, memory, cpu_scale, memory_scale, before, cpu_base, memory_base, sign, weights)
+        score = resource_score(a, b, cpu, memory, cpu_scale, memory_scale, before, cpu_base, memory_base, sign, weights)
         rank = tier[ranks + s]
         lacks = I4((have_cpu < shape_cpu[s]) | (have_memory < shape_memory[s]) | (rank < 0)) | full
         value = I4(I4(score + I4(1)) + I4(rank << I4(SCORE_BITS)))

@@ -7,37 +7,37 @@ priority (ties in the fleet's order), each with a fixed range of slots: a slot i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import Problem, ScenarioError
-from models.fleet import Fleet, NodePool
+from models.fleet import Fleet
 from models.node import NodeShape
 from models.units import MS_PER_H
-from simulator.engine import kernels, placement_kernels
+from simulator.engine import kernels
 from simulator.engine.bound_kernels import advance_bound, cordon_bound, end_bound, evict_bound, join_bound, leave_bound, start_bound
 from simulator.engine.control_kernels import idle_nodes, nodes_worth, out_of_patience
 from simulator.engine.dynamic_kernels import pods_on
+from simulator.engine.extended import columns_of
+from simulator.engine.layout import (
+    ARRAYS,
+    EVERY_NODE,
+    Layout,
+    counter_arrays,
+    node_arrays,
+    padded,
+    pod_arrays,
+    rule_arrays,
+    shape_arrays,
+    uses_tree,
+)
+from simulator.engine.layout import eligible as eligible
 from simulator.engine.lives import DynamicLives
 from simulator.engine.policies import Policy
-from simulator.engine.trace import CLASSES, PodShape, Trace
+from simulator.engine.trace import Trace
 
-ARRAYS = (
-    "clock", "setup", "rules", "arrival", "shape", "duration", "departure",
-    "placed", "wait", "queue_next", "queue_order", "late_end", "heap",
-    "free_cpu", "free_memory", "free_pods", "free_extended", "without", "pool_of", "last_departure",
-    "pool_cpu", "pool_memory", "pool_first", "pool_end",
-    "tier", "shape_cpu", "shape_memory", "shape_extended", "shape_axis", "shape_rank", "shape_flags", "shape_class", "head", "tail",
-    "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels", "changed", "changed_ms",
-)  # fmt: skip
-"""Names in the order of the parameters of `kernels.advance` from `clock` on."""
-
-NEVER_FITS = 2**30
-ROW = 16
 LOST, ENDED = -1, -2
 
 Pods = NDArray[np.int64] | Sequence[int]
@@ -61,64 +61,11 @@ class Usage(NamedTuple):
         return max(self.cpu_m / self.of_cpu_m, self.memory_mib / self.of_memory_mib) if self.of_cpu_m else 0.0
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where pools and extended resources stand in the arrays. `first[q] .. first[q + 1]` are the slots of pool q."""
-
-    pools: tuple[NodePool, ...]
-    first: tuple[int, ...]
-    axes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, fleet: Fleet, trace: Trace) -> Layout:
-        """Order pools by priority; raise ScenarioError for a fleet the key of a node cannot hold."""
-        pools = tuple(sorted(fleet.pools, key=lambda pool: -pool.priority))
-        first = tuple(np.cumsum([0, *(pool.max_nodes for pool in pools)]).tolist())
-        axes = tuple(sorted({shape.extended for shape in trace.shapes if shape.extended}))
-        if first[-1] > placement_kernels.SLOT_MASK:
-            found = f"{first[-1]} nodes"
-            raise ScenarioError(Problem("fleet", found, f"simulate at most {placement_kernels.SLOT_MASK} nodes in one cluster"))
-        if len({pool.priority for pool in pools}) > placement_kernels.MAX_TIER + 1:
-            raise ScenarioError(Problem("fleet", "too many priorities of pools", f"use at most {placement_kernels.MAX_TIER + 1}"))
-        return cls(pools, first, axes)
-
-    @property
-    def slots(self) -> int:
-        """Number of slots."""
-        return self.first[-1]
-
-
-def eligible(pod: PodShape, pool: NodePool) -> bool:
-    """Whether a pod may ever run in a pool: its side, its extended resource, the pool's taints and an empty node's room.
-
-    A NoSchedule or NoExecute taint is tolerated when its key is the extended resource the pod asks for, as the
-    ExtendedResourceToleration admission plug-in arranges.
-    """
-    if (pod.home == "private" and not pool.private) or (pod.home == "burst" and pool.private):
-        return False
-    repelled = [t for t in pool.taints if t.rpartition(":")[2] in ("NoSchedule", "NoExecute")]
-    if any(taint.split("=")[0].split(":")[0] != pod.extended for taint in repelled):
-        return False
-    shape = pool.shape
-    if pod.extended and shape.extended.get(pod.extended, 0) < pod.extended_count:
-        return False
-    return pod.cpu_m <= shape.schedulable_cpu_m and pod.memory_mib <= shape.schedulable_memory_mib and shape.schedulable_pods > 0
-
-
-def uses_tree(slots: int, shapes: int) -> bool:
-    """Measured switch between the scan (cost per node) and the tree (cost per shape): tree above 7.5 shapes + 90 nodes."""
-    return slots > 7.5 * padded(shapes) + 90
-
-
-def padded(shapes: int) -> int:
-    """Shapes rounded up to whole vector rows."""
-    return -(-max(shapes, 1) // ROW) * ROW
-
-
 class State:
     """Arrays of one run.
 
-    `tree` forces the placement engine (None: by size); `tie_seed` 0 lets the lowest slot win among equals.
+    `tree` forces the placement engine (None: by size); `tie_seed` 0 lets the lowest slot win among equals. `percentage` is
+    percentageOfNodesToScore (0 adapts to the cluster's size); with `preemption`, pods of higher priority evict lower ones.
     """
 
     clock: NDArray[np.int64]
@@ -133,6 +80,7 @@ class State:
     free_cpu: NDArray[np.int32]
     free_memory: NDArray[np.int32]
     free_pods: NDArray[np.int32]
+    free_extended: NDArray[np.int32]
     pool_of: NDArray[np.int32]
     last_departure: NDArray[np.int64]
     pool_cpu: NDArray[np.float64]
@@ -142,6 +90,8 @@ class State:
     tier: NDArray[np.int32]
     shape_cpu: NDArray[np.int32]
     shape_memory: NDArray[np.int32]
+    shape_extended: NDArray[np.int32]
+    shape_axis: NDArray[np.int32]
     shape_flags: NDArray[np.int32]
     shape_class: NDArray[np.int32]
     count: NDArray[np.int64]
@@ -153,18 +103,37 @@ class State:
     changed_ms: NDArray[np.int64]
 
     def __init__(
-        self, trace: Trace, fleet: Fleet, policy: Policy, kubernetes_version: str, *, tie_seed: int, tree: bool | None = None
+        self,
+        trace: Trace,
+        fleet: Fleet,
+        policy: Policy,
+        kubernetes_version: str,
+        *,
+        tie_seed: int,
+        tree: bool | None = None,
+        percentage: int = EVERY_NODE,
+        preemption: bool = False,
     ) -> None:
         self.trace, self.layout = trace, Layout.of(fleet, trace)
-        shapes, slots = padded(len(trace.shapes)), max(self.layout.slots, 1)
-        by_tree = uses_tree(slots, len(trace.shapes)) if tree is None else tree
-        self.__dict__.update(self._pods())
-        self.__dict__.update(self._nodes(slots, by_tree, shapes))
-        self.__dict__.update(self._shapes(shapes))
-        self.__dict__.update(self._counters(shapes, trace.hours))
+        pools = self.layout.pools
+        shapes = padded(len(trace.shapes))
+        by_tree = uses_tree(self.layout.slots, len(trace.shapes)) if tree is None else tree
+        nodes, kinds = node_arrays(self.layout, by_tree, shapes), shape_arrays(self.layout, trace.shapes, shapes)
+        rules = rule_arrays(self.layout, trace.shapes, nodes, kinds, percentage)
+        counters = counter_arrays(len(pools), shapes, trace.hours, columns_of(trace.shapes))
+        for part in (pod_arrays(trace, preemption), nodes, kinds, rules, counters):
+            self.__dict__.update(part)
+        paced = any(pool.shape.speed != 1.0 or pool.start_latency_ms for pool in pools)
         self.clock = np.zeros(kernels.CLOCK, np.int64)
-        self.setup = np.array([trace.shift, int(by_tree), MS_PER_H, tie_seed, len(CLASSES), trace.pods], np.int64)
+        self.setup = np.array(
+            [
+                trace.shift, int(by_tree), MS_PER_H, tie_seed, columns_of(trace.shapes), trace.pods, int(paced), percentage,
+                int(preemption and len({shape.priority for shape in trace.shapes}) > 1),
+            ],
+            np.int64,
+        )  # fmt: skip
         self.dynamic_lives = DynamicLives()
+        self.held = np.zeros(self.shape_cpu.size, np.int64)
         self.rules = policy.rules(kubernetes_version)
         self._bind()
 
@@ -174,96 +143,12 @@ class State:
             setattr(self, name, array)
         self._table = np.array([[a.ctypes.data, a.size] for a in self.arrays], np.int64).ravel()
 
-    def _pods(self) -> dict[str, NDArray[Any]]:
-        t, extra = self.trace, self.trace.dynamic.size
-        n = t.pods + extra
-        times = (t.arrival_ms, t.duration_ms)
-        arrival, duration = (np.concatenate([a, np.zeros(extra, np.int64)]) for a in times) if extra else times
-        return {
-            "arrival": arrival,
-            "shape": np.concatenate([t.shape, t.dynamic]) if extra else t.shape,
-            "duration": duration,
-            "departure": t.departure,
-            "placed": np.full(n, kernels.ABSENT, np.int32),
-            "wait": np.zeros(n, np.int64),
-            "queue_next": np.empty(n, np.int32),
-            "queue_order": np.empty(n, np.int32),
-            "late_end": np.empty(n, np.int64),
-            "heap": np.empty(n + 1, np.int64),
-            "changed": np.empty(extra, np.int64),
-            "changed_ms": np.full(extra, -1, np.int64),
-        }
-
-    def _nodes(self, slots: int, by_tree: bool, shapes: int) -> dict[str, NDArray[Any]]:
-        pools, first = self.layout.pools, self.layout.first
-        pool_of = np.repeat(np.arange(len(pools)), np.diff(first)).astype(np.int32)
-        levels = _levels(slots) if by_tree else np.zeros(0, np.int64)
-        rows = int(levels[-2] + levels[-1] + 7) // 8 * 8 if by_tree else 0
-        return {
-            "free_cpu": np.full(slots, -1, np.int32),
-            "free_memory": np.full(slots, -1, np.int32),
-            "free_pods": np.zeros(slots, np.int32),
-            "free_extended": np.zeros(slots * len(self.layout.axes), np.int32),
-            "without": np.full(slots, 100, np.int32),
-            "pool_of": np.resize(pool_of, slots),
-            "last_departure": np.zeros(slots, np.int64),
-            "pool_cpu": np.array([p.shape.schedulable_cpu_m for p in pools], np.float64),
-            "pool_memory": np.array([p.shape.schedulable_memory_mib for p in pools], np.float64),
-            "pool_first": np.array(first[:-1], np.int64),
-            "pool_end": np.array(first[:-1], np.int64),
-            "tree": np.zeros(rows * shapes, np.uint16),
-            "levels": levels,
-        }
-
-    def _shapes(self, size: int) -> dict[str, NDArray[Any]]:
-        pods, pools = self.trace.shapes, self.layout.pools
-        ranks = {priority: rank for rank, priority in enumerate(sorted({pool.priority for pool in pools}))}
-        tier = np.full((len(pools), size), -1, np.int32)
-        flags = np.zeros(size, np.int32)
-        for s, pod in enumerate(pods):
-            for q, pool in enumerate(pools):
-                if eligible(pod, pool):
-                    tier[q, s] = ranks[pool.priority]
-                    if pool.max_nodes > pool.nodes:
-                        flags[s] |= kernels.HELPABLE
-            if pod.fixed_end:
-                flags[s] |= kernels.FIXED_END
-
-        def column(values: list[int], filler: int) -> NDArray[np.int32]:
-            return np.array(values + [filler] * (size - len(values)), np.int32)
-
-        return {
-            "tier": tier.ravel(),
-            "shape_cpu": column([p.cpu_m for p in pods], NEVER_FITS),
-            "shape_memory": column([p.memory_mib for p in pods], NEVER_FITS),
-            "shape_extended": column([p.extended_count if p.extended else 0 for p in pods], 0),
-            "shape_axis": column([self.layout.axes.index(p.extended) if p.extended else 0 for p in pods], 0),
-            "shape_rank": column([p.priority for p in pods], 0),
-            "shape_flags": flags,
-            "shape_class": column([CLASSES.index(p.workload_class) for p in pods], 0),
-            "head": np.full(size, -1, np.int64),
-            "tail": np.full(size, -1, np.int64),
-        }
-
-    def _counters(self, shapes: int, hours: int) -> dict[str, NDArray[Any]]:
-        places = len(self.layout.pools) + 1
-        hourly = (hours + 1) * places * len(CLASSES)
-        zeros: Callable[[int], NDArray[np.int64]] = lambda n: np.zeros(n, np.int64)  # noqa: E731
-        return {
-            "count": zeros(places * shapes),
-            "area": zeros(places * shapes),
-            "starts": zeros((places - 1) * shapes),
-            "hour_cpu": zeros(hourly),
-            "hour_memory": zeros(hourly),
-            "hour_pods": zeros(hourly),
-        }
-
     def advance(self, until: SupportsInt, watch: int) -> int:
         """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions.
 
         `watch` adds up what should interrupt: `kernels.WATCH_WAITING` (True, as an int) and `kernels.WATCH_CHANGED`.
         """
-        code: int = advance_bound(self._table, until, watch)
+        code: int = advance_bound(self._table, until, +watch)
         return code
 
     def join(self, slot: int, now: int, node: NodeShape) -> None:
@@ -397,14 +282,3 @@ class State:
         first, end, pods = int(self.pool_first[q]), int(self.pool_end[q]), self.layout.pools[q].shape.schedulable_pods
         found, following = idle_nodes(now, idle_ms, first, end, pods, self.free_pods, self.last_departure, out)
         return int(found), int(following)
-
-
-def _levels(slots: int) -> NDArray[np.int64]:
-    """(offset, size) of every level of the max-tree, leaves first, each padded to whole groups of eight."""
-    levels, offset, size = [], 0, slots
-    while True:
-        levels += [offset, size]
-        offset += -(-size // 8) * 8
-        if size == 1:
-            return np.array(levels, np.int64)
-        size = -(-size // 8)

@@ -14,6 +14,7 @@ from models.demand import Demand
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_H
 from models.workload import Workload, WorkloadClass
+from simulator.engine.constraints import Constraints, check_rules
 from simulator.engine.trace_kernels import asked_by_hour, newest_first
 from simulator.streams import Streams
 
@@ -27,7 +28,9 @@ class PodShape:
     """What the scheduler sees of a pod; pods of one shape share a queue. Millicores, MiB.
 
     `fixed_end`: a replica that ends when its Deployment says so, wherever it waited; otherwise a job that runs for its
-    duration from the moment it starts. `home` limits the zones: users pinned to one side never cross.
+    duration from the moment it starts. `home` limits the zones: users pinned to one side never cross. `more_extended`
+    are its extended resources after the first. `grace_ms`: how long it keeps its place once told to stop (a job that is
+    done needs none). `preempts` is False for preemptionPolicy Never. `rules` are its constraints and labels.
     """
 
     cpu_m: int
@@ -38,6 +41,15 @@ class PodShape:
     workload_class: WorkloadClass = "service"
     home: Home = "any"
     fixed_end: bool = False
+    more_extended: tuple[tuple[str, int], ...] = ()
+    grace_ms: int = 0
+    preempts: bool = True
+    rules: Constraints | None = None
+
+    @property
+    def all_extended(self) -> tuple[tuple[str, int], ...]:
+        """Every extended resource and how much of it."""
+        return ((self.extended, self.extended_count), *self.more_extended) if self.extended else self.more_extended
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,12 @@ def _shape_problems(shapes: Sequence[PodShape]) -> list[Problem]:
         for s in shapes
         if s.cpu_m <= 0 or s.memory_mib <= 0
     ]
+    problems += [
+        Problem(f"pod shape {s}", f"a grace period of {shape.grace_ms} ms", "use 0 or more")
+        for s, shape in enumerate(shapes)
+        if shape.grace_ms < 0
+    ]
+    problems += check_rules([shape.rules for shape in shapes])
     if len(shapes) > MAX_SHAPES:
         problems.append(Problem("pod shapes", f"{len(shapes)} different shapes", f"round requests until at most {MAX_SHAPES} are left"))
     return problems
@@ -180,20 +198,22 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
     Services and ml: one pod per replica, newest first to go. Batch: `replicas[h]` jobs of one hour arrive in hour h.
     """
     rules = rules or DemandRules()
+    measured = [workload for workload in demand.workloads if not workload.controlled]
     if not demand.workloads:
         raise MetricsError(Problem("demand", "no workloads", "the simulation needs pod requests; a bill alone has none"))
     hours = min(rules.hours or demand.horizon.hours, demand.horizon.hours)
     rng = streams("trace")
     index: dict[PodShape, int] = {}
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
-    for workload in demand.workloads:
+    for workload in measured:
         for home, replicas in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
             pod = _pod_shape(workload, home)
             starts, ends = _lives(workload, replicas, rng, rules.jitter)
             parts.append((starts, ends - starts, index.setdefault(pod, len(index))))
-    arrival = np.concatenate([p[0] for p in parts])
-    duration = np.concatenate([p[1] for p in parts])
-    shape = np.concatenate([np.full(p[0].size, p[2], np.uint16) for p in parts])
+    none = [np.zeros(0, np.int64)]
+    arrival = np.concatenate([p[0] for p in parts] or none)
+    duration = np.concatenate([p[1] for p in parts] or none)
+    shape = np.concatenate([np.full(p[0].size, p[2], np.uint16) for p in parts] or none)
     return trace_of(tuple(index), hours, arrival, duration, shape)
 
 
@@ -208,15 +228,13 @@ def _homes(workload: Workload, replicas: NDArray[np.int64], rules: DemandRules) 
 
 def _pod_shape(workload: Workload, home: Home) -> PodShape:
     """The pod of a workload. A missing request counts as the least the kernel knows, 1 m or 1 MiB, so that it takes no room."""
-    if len(workload.extended) > 1:
-        found = f"{len(workload.extended)} extended resources"
-        raise MetricsError(Problem(f"workload {workload.name}", found, "split it: the engine schedules one kind per pod"))
     extended, amount = next(iter(workload.extended.items()), ("", 0))
     return PodShape(
         cpu_m=max(workload.cpu_m, 1),
         memory_mib=max(workload.memory_mib, 1),
         extended=extended,
         extended_count=amount,
+        more_extended=tuple(workload.extended.items())[1:],
         priority=workload.priority,
         workload_class=workload.workload_class,
         home=home,

@@ -8,10 +8,28 @@ from typing import Any, SupportsInt
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine import control_kernels, dynamic_kernels, kernels, placement_kernels, scores_kernels
+from simulator.engine import (
+    constraint_kernels,
+    control_kernels,
+    dynamic_kernels,
+    kernels,
+    layout_kernels,
+    placement_kernels,
+    pod_kernels,
+    scores_kernels,
+)
 from simulator.engine.state import State
 
-_MODULES: tuple[ModuleType, ...] = (scores_kernels, placement_kernels, kernels, control_kernels, dynamic_kernels)
+_MODULES: tuple[ModuleType, ...] = (
+    layout_kernels,
+    scores_kernels,
+    placement_kernels,
+    constraint_kernels,
+    pod_kernels,
+    kernels,
+    control_kernels,
+    dynamic_kernels,
+)
 
 
 def plain_functions() -> dict[str, Any]:
