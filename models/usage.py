@@ -47,6 +47,23 @@ class UsageHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuShare:
+    """What a workload or a team held of the GPUs, in hours of whole GPUs; an empty `workload` and `team` is nobody's.
+
+    `busy_share` is of the hours held, `memory_mib` the mean that was used while held.
+    """
+
+    namespace: str
+    workload: str
+    team: str
+    gpu_hours: float
+    share_of_hours: float
+    busy_share: float | Unknown
+    energy_kwh: float | Unknown
+    memory_mib: float | Unknown
+
+
+@dataclass(frozen=True, slots=True)
 class GpuUse:
     """What one GPU, or one MIG instance of it, did over the hours in which it was seen.
 

@@ -14,7 +14,7 @@ from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
     from models.inventory import Inventory
-    from models.usage import GpuUse
+    from models.usage import GpuShare, GpuUse
     from simulator.ingest.metric_names import Matcher
     from simulator.ingest.usage_store import Imported
 
@@ -74,7 +74,7 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
       burstline usage --inventory servers.yaml --store case.duckdb
     """
     from simulator.cli._bar import progress_bar
-    from simulator.ingest.usage_gpu import load_gpus
+    from simulator.ingest.usage_gpu import load_gpu_shares, load_gpus
     from simulator.ingest.usage_store import open_usage
 
     sources = (prometheus, files, options["cloudwatch"], options["inventory"], options["openstack"])
@@ -96,11 +96,13 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
         else:
             imported = _from_server(connection, prometheus, select, options, progress)
         gpus = load_gpus(connection) if imported.tables.get("gpu_usage") else ()
+        workloads, teams = load_gpu_shares(connection) if gpus else ((), ())
     if as_json:
-        print_json({**document(imported), "gpus": gpus})
+        print_json({**document(imported), "gpus": gpus, "gpu_workloads": workloads, "gpu_teams": teams})
     else:
         _show(imported, options["store"])
         _show_gpus(gpus)
+        _show_shares(workloads, teams)
 
 
 def _inventory(options: dict[str, Any], as_json: bool) -> None:
@@ -279,6 +281,23 @@ def _show_gpus(gpus: tuple[GpuUse, ...]) -> None:
         table.add_row(str(one.hours), *numbers, f"{one.gpu} ({one.model}, {one.node})")
     table.columns[-1].overflow = "fold"
     Console(soft_wrap=True).print(table)
+
+
+def _show_shares(workloads: tuple[GpuShare, ...], teams: tuple[GpuShare, ...]) -> None:
+    """Who held the GPUs: teams where namespaces name them, then workloads."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True)
+    for title, shares in (("team", teams if any(one.team for one in teams) else ()), ("workload", workloads)):
+        if not shares:
+            continue
+        table = Table("GPU hours", "share %", "busy %", "kWh", "MiB used", title)
+        for one in shares:
+            cells = (one.gpu_hours, 100 * one.share_of_hours, _percent(one.busy_share), one.energy_kwh, one.memory_mib)
+            name = one.team if title == "team" else f"{one.namespace}/{one.workload}" if one.workload else ""
+            table.add_row(*("?" if isinstance(cell, Unknown) else f"{cell:,.1f}" for cell in cells), name or "(nobody's)")
+        console.print(table)
 
 
 def _percent(share: float | Unknown) -> float | Unknown:

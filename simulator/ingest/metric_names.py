@@ -41,6 +41,8 @@ MEASURES: Mapping[Subject, tuple[str, ...]] = {
         "power_throttled_share", "thermal_throttled_share",
     ),
 }  # fmt: skip
+OWNER_LABELS = (("exported_namespace", "exported_pod"), ("namespace", "pod"), ("pod_namespace", "pod_name"))
+"""Labels under which dcgm-exporter names the pod of a GPU, the surest first."""
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*')
 
 
@@ -147,7 +149,8 @@ class Preset(BaseModel):
             inner = f"rate({inner}[{window_s}s])"
         if measure.once:
             inner = f"max by ({', '.join(self.spelled(measure, 'namespace', 'pod', 'container'))}) ({inner})"
-        query = f"{measure.merge} by ({', '.join(self.subject_labels(measure))}) ({inner})"
+        by = (*self.subject_labels(measure), *(owner_labels() if measure.of == "gpu" else ()))
+        query = f"{measure.merge} by ({', '.join(dict.fromkeys(by))}) ({inner})"
         if not (measure.live and phases):
             return query
         pod = ", ".join(self.spelled(measure, "namespace", "pod"))
@@ -157,6 +160,11 @@ class Preset(BaseModel):
     @staticmethod
     def _selector(metric: str, matchers: Sequence[Matcher]) -> str:
         return f"{metric}{{{','.join(map(str, matchers))}}}" if matchers else metric
+
+
+def owner_labels() -> tuple[str, ...]:
+    """Every label that may name the pod of a GPU."""
+    return tuple(label for pair in OWNER_LABELS for label in pair)
 
 
 def preset_names() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
 from simulator.ingest import dcgm
+from simulator.ingest.gpu_owners import owner_of, owner_rows
 from simulator.ingest.metric_names import Measure, Preset
 from simulator.ingest.prometheus_http import Server
 from simulator.ingest.prometheus_parse import Answer
@@ -130,6 +131,9 @@ def _read(task: Task, page: _Page) -> _Read:
         warnings.append(f"{page.measure}: {answer.histograms} native histograms were not read")
     try:
         part = hourly(page.measure, measure, grid, _subjects(task, measure, answer, grid, shift_ms, warnings))
+        if measure.of == "gpu":
+            owned = owner_rows(page.measure, measure, grid, _owned(task, measure, answer, grid, shift_ms))
+            part = replace(part, rows=pa.concat_tables([part.rows, owned]))
     except ValueError as error:
         raise MetricsError(
             Problem(f"{task.server.place}: {page.measure}", str(error), "check the clocks of the server and of any cache before it")
@@ -150,6 +154,16 @@ def _subjects(
         if measure.of == "workload":
             subject = (subject[0], task.owners.workload(*subject))
         yield subject, grid.index(one.times_ms - shift_ms), one.values
+
+
+def _owned(
+    task: Task, measure: Measure, answer: Answer, grid: Grid, shift_ms: int
+) -> Iterator[tuple[tuple[str, ...], tuple[str, str], np.ndarray, np.ndarray]]:
+    """Series of a GPU measure with the workload that holds the GPU."""
+    labels = task.preset.subject_labels(measure)
+    for one in answer.series:
+        subject = tuple(one.labels.get(label, "") for label in labels)
+        yield subject, owner_of(one.labels, task.owners), grid.index(one.times_ms - shift_ms), one.values
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, task: Task, read: _Read) -> None:

@@ -20,12 +20,27 @@ TABLES: dict[Subject, tuple[str, ...]] = {
     "workload": ("usage", "usage_total"),
     "node": ("node_usage",),
     "hpa": ("hpa_usage",),
-    "gpu": ("gpu_usage",),
+    "gpu": ("gpu_usage", "gpu_owner"),
 }
 OTHER_SUBJECTS: tuple[tuple[Subject, str, tuple[str, ...]], ...] = (
     ("node", "node_usage", ("node",)),
     ("hpa", "hpa_usage", ("namespace", "hpa")),
     ("gpu", "gpu_usage", ("gpu", "node", "model", "instance", "profile")),
+)
+
+
+def _mean_of(part: str) -> str:
+    return f"max(mean) FILTER (measure = '{part}')"
+
+
+# the engine's activity tells more than the utilisation counter, which MIG instances lack; the energy counter more than power
+_OWNER_COLUMNS = ", ".join(
+    (
+        f"{_mean_of('gpus_held')} AS gpus_held",
+        f"coalesce({_mean_of('gpus_active')}, {_mean_of('gpus_busy')}) AS gpus_busy",
+        f"coalesce({_mean_of('energy_mean_w')}, {_mean_of('power_w')}) AS power_w",
+        f"{_mean_of('memory_used_mib')} AS memory_used_mib",
+    )
 )
 
 
@@ -124,6 +139,12 @@ def _pivot(connection: duckdb.DuckDBPyConnection, job: str, cluster: str) -> Non
             WHERE job = $job AND kind = '{kind}' GROUP BY hour, subject ORDER BY hour, subject""",
             {"job": job, "cluster": cluster},
         )
+    connection.execute(
+        f"""INSERT INTO gpu_owner BY NAME SELECT $cluster AS cluster, hour, subject[1] AS gpu, subject[2] AS model,
+        subject[3] AS instance, subject[4] AS profile, subject[5] AS namespace, subject[6] AS workload, {_OWNER_COLUMNS}
+        FROM usage_part WHERE job = $job AND kind = 'gpu_owner' GROUP BY hour, subject ORDER BY hour, subject""",
+        {"job": job, "cluster": cluster},
+    )
     connection.execute(
         """INSERT INTO usage_total BY NAME SELECT $cluster AS cluster, hour, measure, mean, peak FROM usage_part
         WHERE job = $job AND kind = 'workload' AND len(subject) = 0 ORDER BY hour, measure""",

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_H, MS_PER_S
-from simulator.ingest.metric_names import LIVE_PHASES, Matcher, Measure, Preset
+from simulator.ingest.gpu_owners import owner_of, owner_rows
+from simulator.ingest.metric_names import LIVE_PHASES, Matcher, Measure, Preset, owner_labels
 from simulator.ingest.prometheus_parse import Series
 from simulator.ingest.usage_hours import Grid, Part, hourly
 from simulator.ingest.workload_names import Owners
@@ -79,7 +82,8 @@ def measure_part(
     chosen = _chosen(series.get(measure.metric, ()), (*measure.where, *select))
     if not chosen:
         return None
-    labels = (*preset.subject_labels(measure), *(preset.spelled(measure, "container") if measure.once else ()))
+    more = owner_labels() if measure.of == "gpu" else preset.spelled(measure, "container") if measure.once else ()
+    labels = (*preset.subject_labels(measure), *more)
     points = _rows(chosen, labels, measure, grid)
     if measure.of == "workload":
         points = {key: row for key, row in points.items() if key[0] and key[1]}
@@ -89,8 +93,27 @@ def measure_part(
         for key, row in sorted(points.items())
         if (keep := ~np.isnan(row) if live is None else ~np.isnan(row) & live.get(key[:2], np.zeros(grid.points, dtype=bool))).any()
     )
-    part = hourly(name, measure, grid, subjects)
+    part = _gpu_part(name, measure, grid, points, labels, owners) if measure.of == "gpu" else hourly(name, measure, grid, subjects)
     return part, len(chosen), sum(one.values.size for one in chosen)
+
+
+def _gpu_part(
+    name: str, measure: Measure, grid: Grid, points: Mapping[tuple[str, ...], NDArray[np.float64]], labels: Sequence[str], owners: Owners
+) -> Part:
+    """Hours of GPUs, and of the workloads that hold them."""
+    of_gpu = len(labels) - len(owner_labels())
+    rows = [(key, np.flatnonzero(~np.isnan(row)), row[~np.isnan(row)]) for key, row in sorted(points.items())]
+    part = hourly(name, measure, grid, ((key[:of_gpu], index, values) for key, index, values in rows if index.size))
+    owned = owner_rows(
+        name,
+        measure,
+        grid,
+        (
+            (key[:of_gpu], owner_of(dict(zip(labels[of_gpu:], key[of_gpu:], strict=True)), owners), index, values)
+            for key, index, values in rows
+        ),
+    )
+    return replace(part, rows=pa.concat_tables([part.rows, owned]))
 
 
 def _chosen(series: Sequence[Series], matchers: Sequence[Matcher]) -> list[Series]:

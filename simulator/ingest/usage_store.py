@@ -49,6 +49,10 @@ CREATE TABLE usage_part (job VARCHAR NOT NULL, measure VARCHAR NOT NULL, kind VA
     hour TIMESTAMP NOT NULL, mean DOUBLE, peak DOUBLE);
 CREATE TABLE usage_namespace (job VARCHAR NOT NULL, namespace VARCHAR NOT NULL, labels MAP(VARCHAR, VARCHAR) NOT NULL);
 """
+OWNERS_PART, OWNERS_VERSION = "owners of GPUs", 1
+OWNERS_DDL = """CREATE TABLE gpu_owner (cluster VARCHAR NOT NULL, hour TIMESTAMP NOT NULL, gpu VARCHAR NOT NULL, model VARCHAR,
+    instance VARCHAR, profile VARCHAR, namespace VARCHAR NOT NULL, workload VARCHAR NOT NULL, gpus_held DOUBLE, gpus_busy DOUBLE,
+    power_w DOUBLE, memory_used_mib DOUBLE)"""
 GPU = "nvidia.com/gpu"
 LONGEST = timedelta(days=20 * 366)
 JOB_TABLES = ("usage_page", "usage_page_gap", "usage_page_warning", "usage_part", "usage_namespace")
@@ -88,6 +92,8 @@ def open_usage(path: Path | str | None, *, read_only: bool = False) -> duckdb.Du
     connection = open_store(path, read_only=read_only)
     try:
         ensure_part(connection, PART, VERSION, DDL, read_only=read_only)
+        if not read_only:  # a store of an earlier version is read without it
+            ensure_part(connection, OWNERS_PART, OWNERS_VERSION, OWNERS_DDL)
     except BaseException:
         connection.close()
         raise
@@ -146,6 +152,8 @@ def _history(connection: duckdb.DuckDBPyConnection) -> UsageHistory:
     measured = {name: blank.copy() for name in COLUMNS}
     for name in COLUMNS:
         measured[name][hour - first, column] = table[name].to_numpy(zero_copy_only=False)
+    asked = measured["gpu_request"]  # no source lists what a pod does not ask for
+    measured["gpu_request"] = np.where(np.isnan(asked) & ~np.isnan(measured["cpu_request_m"]), 0.0, asked)
     return _assemble(connection, horizon, keys, measured, seen)
 
 

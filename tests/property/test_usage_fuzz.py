@@ -12,6 +12,7 @@ from datetime import UTC, timedelta
 from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import httpx
@@ -55,6 +56,18 @@ KOKU = (
     "pod_limit_memory_byte_seconds,node_capacity_cpu_cores,node_capacity_memory_bytes\n"
     "x,x,2026-03-02 05:00:00 +0000 UTC,2026-03-02 05:59:59 +0000 UTC,web-0,shop,n1,1800,3600,,1e9,2e9,,16,6e10\n"
 )
+KOKU_WHEN = "x,x,2026-03-02 05:00:00 +0000 UTC,2026-03-02 05:59:59 +0000 UTC"
+KOKU_GPUS = (
+    "report_period_start,report_period_end,interval_start,interval_end,node,namespace,pod,gpu_uuid,gpu_model_name,gpu_pod_uptime,"
+    "gpu_pod_utilization,gpu_max_slices,mig_instance_id,mig_profile,mig_strategy\n"
+    f"{KOKU_WHEN},n1,shop,web-0,GPU-1,T4,3600,30,,,,\n{KOKU_WHEN},n1,shop,web-0,GPU-2,A30,1800,7.5,4,1,1g.6gb,mixed\n"
+)
+KOKU_MACHINES = (
+    "report_period_start,report_period_end,interval_start,interval_end,node,namespace,vm_name,vm_uptime_total_seconds,"
+    "vm_cpu_request_core_seconds,vm_cpu_request_socket_seconds,vm_cpu_request_thread_seconds,vm_cpu_usage_total_seconds,"
+    "vm_memory_request_byte_seconds,vm_memory_usage_byte_seconds\n"
+    f"{KOKU_WHEN},n1,shop,db,3600,7200,7200,3600,1800,3e12,1e12\n"
+)
 MANIFEST = json.dumps({"files": ["pods.csv"], "start": "2026-03-02T05:00:00Z", "end": "2026-03-02T05:59:59Z"})
 INVENTORY = "servers:\n  - {name: old, count: 3, threads: 64, memory_gib: 512, bought: 2019-05-01, watts_idle: 9, watts_peak: 30}\n"
 
@@ -65,10 +78,11 @@ def _answer(points: list[tuple[int, str]], name: str = "container_memory_working
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
 
 
-def _archive() -> bytes:
+def _archive(mode: Literal["w", "w:gz"] = "w:gz") -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in (("manifest.json", MANIFEST), ("pods.csv", KOKU)):
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        reports = (("pods.csv", KOKU), ("gpus.csv", KOKU_GPUS), ("machines.csv", KOKU_MACHINES))
+        for name, text in (("manifest.json", MANIFEST), *reports):
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
@@ -91,6 +105,7 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "dump": DUMP.encode,
     "koku.csv": KOKU.encode,
     "koku.tar.gz": _archive,
+    "koku.tar": lambda: _archive("w"),
     "range.json": lambda: _answer([(AT, "1"), (AT + 60, "2.5")]),
     "parquet": _parquet,
 }
@@ -121,7 +136,18 @@ def _mutants(data: bytes, name: str, count: int) -> Iterator[bytes]:
         yield bytes(text)
 
 
-TABLES = ("usage", "node_usage", "hpa_usage", "gpu_usage", "usage_total", "usage_gap", "usage_import", "usage_part", "usage_page")
+TABLES = (
+    "usage",
+    "node_usage",
+    "hpa_usage",
+    "gpu_usage",
+    "gpu_owner",
+    "usage_total",
+    "usage_gap",
+    "usage_import",
+    "usage_part",
+    "usage_page",
+)
 
 
 def _state(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Reports of the koku metrics operator (Red Hat cost management): hourly use and requests of pods, capacity of nodes.
+"""Reports of the koku metrics operator (Red Hat cost management): hourly use and requests of pods, machines and GPUs, nodes.
 
 Archive (tar.gz), folder with a manifest, or one CSV. Source of the columns: project-koku/koku-metrics-operator
 internal/collector/report_types.go (2021) and koku-nise 5.4 (2025); reports are told apart by their header, since their
@@ -24,6 +24,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from models.errors import MetricsError, Problem
+from simulator.ingest import koku_devices
+from simulator.ingest.koku_devices import TIME
 from simulator.ingest.usage_files import GZIP, USAGE_FILES, FileOptions, HourlyRows
 from simulator.ingest.usage_store import Gap
 from simulator.ingest.workload_names import name_from_pod
@@ -40,7 +42,6 @@ AMOUNTS = {
 }
 CAPACITY = {"cpu_capacity_m": ("node_capacity_cpu_cores", 1000.0), "memory_capacity_mib": ("node_capacity_memory_bytes", 1 / 2**20)}
 POD_COLUMNS = ("interval_start", "interval_end", "namespace", "pod", "node", *(name for name, _ in (*AMOUNTS.values(), *CAPACITY.values())))
-_TIME = "try_strptime(left({0}, 19), '%Y-%m-%d %H:%M:%S')"
 _LABEL = re.compile(r"label_([^:|]+):([^|]*)")
 _SHOWN = 5
 
@@ -77,7 +78,8 @@ class KokuReports:
         with duckdb.connect() as connection:
             _load(connection, delivery, pods)
             _check(connection, delivery.place)
-            return _rows(connection, delivery, options)
+            told = koku_devices.load_devices(connection, delivery.reports, delivery.place)
+            return _rows(connection, delivery, options, told)
 
 
 def _delivery(path: Path) -> _Delivery:
@@ -159,7 +161,7 @@ def _load(connection: duckdb.DuckDBPyConnection, delivery: _Delivery, pods: list
     wrong = " OR ".join(f"({column} IS NOT NULL AND coalesce(NOT (try_cast({column} AS DOUBLE) BETWEEN 0 AND 1e30), true))"
                         for column, _ in numbers.values())  # fmt: skip
     connection.execute(
-        f"""CREATE TABLE pod AS SELECT {_TIME.format("interval_start")} AS hour, {_TIME.format("interval_end")} AS until,
+        f"""CREATE TABLE pod AS SELECT {TIME.format("interval_start")} AS hour, {TIME.format("interval_end")} AS until,
         interval_start, namespace, pod, node, {converted}, {wrong} AS wrong FROM text"""
     )
     names = connection.execute("SELECT DISTINCT pod FROM pod WHERE pod IS NOT NULL ORDER BY 1").fetchall()
@@ -193,11 +195,12 @@ def _check(connection: duckdb.DuckDBPyConnection, place: str) -> None:
         raise MetricsError(problems[:_SHOWN])
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, delivery: _Delivery, options: FileOptions) -> HourlyRows:
-    if options.start:
-        connection.execute("DELETE FROM pod WHERE hour < ?", [options.start.replace(tzinfo=None)])
-    if options.end:
-        connection.execute("DELETE FROM pod WHERE hour >= ?", [options.end.replace(tzinfo=None)])
+def _rows(connection: duckdb.DuckDBPyConnection, delivery: _Delivery, options: FileOptions, told: list[str]) -> HourlyRows:
+    for table in ("pod", "gpu", "vm"):
+        if options.start:
+            connection.execute(f"DELETE FROM {table} WHERE hour < ?", [options.start.replace(tzinfo=None)])
+        if options.end:
+            connection.execute(f"DELETE FROM {table} WHERE hour >= ?", [options.end.replace(tzinfo=None)])
     count, first, last, unused = connection.execute(
         "SELECT count(*), min(hour), max(hour), count(*) FILTER (cpu_usage_m IS NULL) FROM pod"
     ).fetchall()[0]
@@ -209,10 +212,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, delivery: _Delivery, options: F
         f"coalesce(sum({name}), 0) AS {name}" if "_request_" in name else f"sum({name}) AS {name}"  # an empty request is none
         for name in AMOUNTS
     )
-    usage: pa.Table = connection.sql(
-        f"""SELECT hour, namespace, workload, MAP {{}}::MAP(VARCHAR, VARCHAR) AS labels, count(DISTINCT pod)::DOUBLE AS pods, {sums}
-        FROM pod JOIN names USING (pod) GROUP BY hour, namespace, workload ORDER BY hour, namespace, workload"""
-    ).to_arrow_table()
+    usage: pa.Table = connection.sql(koku_devices.USAGE_SQL.format(sums=sums)).to_arrow_table()
+    gpus, owners = (connection.sql(sql).to_arrow_table() for sql in (koku_devices.GPU_SQL, koku_devices.OWNER_SQL))
     nodes: pa.Table = connection.sql(
         f"""SELECT hour, node, {", ".join(f"max({name}) AS {name}" for name in CAPACITY)} FROM pod WHERE node IS NOT NULL
         GROUP BY hour, node ORDER BY hour, node"""
@@ -220,9 +221,10 @@ def _rows(connection: duckdb.DuckDBPyConnection, delivery: _Delivery, options: F
     hours = [row[0].replace(tzinfo=UTC) for row in connection.execute("SELECT DISTINCT hour FROM pod ORDER BY 1").fetchall()]
     before = [start, *(hour + timedelta(hours=1) for hour in hours)]
     gaps = tuple(Gap("usage", a, b, "no rows") for a, b in zip(before, [*hours, end], strict=True) if a < b)
-    warnings = _unread(delivery) + ([f"{unused} pod hours without use: pods that had ended"] if unused else [])
+    warnings = [*_unread(delivery), *told, *([f"{unused} pod hours without use: pods that had ended"] if unused else [])]
     series = connection.execute("SELECT count(DISTINCT (namespace, pod)) FROM pod").fetchall()[0][0]
-    return HourlyRows([("usage", _labelled(usage, delivery)), ("node_usage", nodes)], start, end, series, count, gaps, tuple(warnings))
+    tables = [("usage", _labelled(usage, delivery)), ("node_usage", nodes), ("gpu_usage", gpus), ("gpu_owner", owners)]
+    return HourlyRows([(name, rows) for name, rows in tables if rows.num_rows], start, end, series, count, gaps, tuple(warnings))
 
 
 def _labelled(usage: pa.Table, delivery: _Delivery) -> pa.Table:
@@ -237,14 +239,21 @@ def _labelled(usage: pa.Table, delivery: _Delivery) -> pa.Table:
 
 
 def _unread(delivery: _Delivery) -> list[str]:
-    """Reports with rows that say something else: volumes, virtual machines, GPUs."""
-    kinds = {"persistentvolumeclaim": "volumes", "vm_name": "virtual machines", "gpu_uuid": "GPUs"}
+    """Reports with rows that are of no kind that is read."""
+    read = ({"pod", "pod_usage_cpu_core_seconds"}, {"namespace_labels"}, koku_devices.GPU_REPORT, koku_devices.VM_REPORT,
+            koku_devices.VOLUME_REPORT)  # fmt: skip
     return [
-        f"{name}: {report.num_rows} rows about {what} were not read"
+        f"{name}: {report.num_rows} rows about {_subject(report)} were not read"
         for name, report in sorted(delivery.reports.items())
-        for column, what in kinds.items()
-        if column in report.column_names and report.num_rows
+        if report.num_rows and not any(kind <= set(report.column_names) for kind in read)
     ]
+
+
+def _subject(report: pa.Table) -> str:
+    """What a report that is not read is about."""
+    kinds = {"node_labels": "node labels", "container_name": "containers (resource optimisation)", "vm_name": "virtual machines",
+             "gpu_uuid": "GPUs", "persistentvolumeclaim": "volumes"}  # fmt: skip
+    return next((what for column, what in kinds.items() if column in report.column_names), ", ".join(report.column_names[4:7]))
 
 
 USAGE_FILES.register("koku", KokuReports())
