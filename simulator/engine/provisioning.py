@@ -54,6 +54,7 @@ class Supply:
         self.up = [0] * len(pools)
         self.coming_slots: list[list[int]] = [[] for _ in pools]
         self.evicted: Counter[str] = Counter()
+        self.evicted_ms = -1
         self.give_up_ms: int | None = None
         self.remembers_refusals = True
         self.on_failure: Callable[[int], None] = lambda q: None
@@ -96,16 +97,19 @@ class Supply:
         self.recorder.nodes.change(slot, into, self.env.ms)
         self.up[q] -= 1
         evicted = self.state.leave(slot, self.env.ms)
-        self.evicted[cause] += evicted
-        self.env.control_changed()
+        self._count(evicted, cause)
         return evicted
 
     def evict(self, pods: NDArray[np.int64], cause: str) -> int:
         """Pods lose their nodes, which stay, and look for others; returns how many, counted under `cause`."""
         evicted = self.state.evict(pods, self.env.ms)
-        self.evicted[cause] += evicted
-        self.env.control_changed()
+        self._count(evicted, cause)
         return evicted
+
+    def _count(self, evicted: int, cause: str) -> None:
+        self.evicted[cause] += evicted
+        self.evicted_ms = self.env.ms if evicted else self.evicted_ms
+        self.env.control_changed()
 
     def cordon(self, slot: int, closed: bool) -> None:
         """The node takes no new pods, or takes them again."""
@@ -173,6 +177,7 @@ class Supply:
         self.on_failure(q)
         if self.remembers_refusals:
             self._refused_until[q] = max(self._refused_until[q], self.env.ms + retry_ms)
+            self.env.control_changed()
             yield self.env.timeout(retry_ms)
         self.env.control_changed()
 
