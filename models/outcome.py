@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.horizon import Horizon
+from models.workload_result import WorkloadResult
 
 NODE_STATES = ("off", "provisioning", "up", "down", "cleaning")
 """What a node slot is doing; `RunResult.node_state_h` counts hours of each, and they add up to the horizon."""
@@ -28,13 +29,21 @@ class RunResult:
     packing_share[pool] = requested / schedulable cores in the pool's fullest hour
     scale_out_s[pool] : float64 [orders]  seconds from the order of a node to its first pods
     node_cpu[pool]    : schedulable cores of one node
+    node_watts[pool]  : watts of one node, idle and at peak; zeros where the catalog does not say
     busy_class_cpu_h  : float64 [hours, pools, classes]  as busy_cpu_h, by workload class
     busy_memory_mib_h : float64 [hours, pools]           requested MiB running, hour mean
     busy_pods_h       : float64 [hours, pools]           pods running, hour mean
+    busy_class_memory_mib_h : float64 [hours, pools, classes]  requested MiB running, hour mean
+    busy_class_pods_h : float64 [hours, pools, classes]  pods running, hour mean
+    busy_extended_h[resource] : float64 [hours, pools, classes]  requested GPUs and the like running, hour mean
+    pending_extended_h[resource] : float64 [hours, classes]      the same, waiting
     pending_class_pods_h : float64 [hours, classes]      pods waiting, hour mean
+    pending_class_cpu_h : float64 [hours, classes]       requested cores waiting, hour mean
+    pending_class_memory_mib_h : float64 [hours, classes]  requested MiB waiting, hour mean
     node_state_h      : float64 [hours, pools, states]   node-hours by `NODE_STATES`
     pod_class         : uint8 [pods]                     index into `classes`
     scale_log         : (millisecond, +1 or -1, pool) of every order and removal
+    workloads         : one result for every workload of the scenario that a controller ran
     """
 
     horizon: Horizon
@@ -53,17 +62,25 @@ class RunResult:
     scale_out_s: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     private: tuple[bool, ...] = ()
     node_cpu: tuple[float, ...] = ()
+    node_watts: tuple[tuple[float, float], ...] = ()
     classes: tuple[str, ...] = ()
     busy_class_cpu_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     busy_memory_mib_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     busy_pods_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     pending_class_pods_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    busy_class_memory_mib_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    busy_class_pods_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    busy_extended_h: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    pending_extended_h: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    pending_class_cpu_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    pending_class_memory_mib_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     node_state_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     pod_class: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     evictions: int = 0
     orders_refused: int = 0
     interruptions: int = 0
     scale_log: tuple[tuple[int, int, str], ...] = ()
+    workloads: tuple[WorkloadResult, ...] = ()
 
     @property
     def pods(self) -> int:

@@ -42,9 +42,9 @@ def column_of(shape: PodShape, amounts: Sequence[Asked]) -> int:
 
 
 def by_resource(pods: NDArray[np.float64], amounts: Sequence[Asked]) -> dict[str, NDArray[np.float64]]:
-    """Amount of every extended resource from pods [hours, places, amounts, classes]: resource -> float64 [hours, places]."""
+    """Amount of every extended resource from pods [hours, places, amounts, classes]: resource -> float64 [hours, places, classes]."""
     out: dict[str, NDArray[np.float64]] = {}
     for a, asked in enumerate(amounts):
         for resource, count in asked:
-            out[resource] = out.get(resource, np.zeros(pods.shape[:2])) + count * pods[:, :, a].sum(axis=2)
+            out[resource] = out.get(resource, np.zeros_like(pods[:, :, 0])) + count * pods[:, :, a]
     return out

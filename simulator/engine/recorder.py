@@ -12,6 +12,7 @@ from models.horizon import Horizon
 from models.outcome import RunResult
 from models.units import MS_PER_H
 from simulator.engine import kernels
+from simulator.engine.extended import amounts_of, by_resource
 from simulator.engine.lives import lives
 from simulator.engine.state import State
 from simulator.engine.trace import CLASSES
@@ -29,10 +30,14 @@ class NodeState(IntEnum):
 
 
 class NodeStates:
-    """Milliseconds of every state by hour and pool, exact, from the changes alone."""
+    """Milliseconds of every state by hour and pool, exact, from the changes alone.
+
+    `lives[slot]` counts the nodes that were given away there: a repaired node keeps its disk, the next one starts empty.
+    """
 
     def __init__(self, pool_of: NDArray[np.int32], pools: int, hours: int) -> None:
         self.state = [NodeState.OFF] * pool_of.size
+        self.lives = [0] * pool_of.size
         self._since = [0] * pool_of.size
         self._pool_of = pool_of.tolist()
         self._hours = hours
@@ -42,6 +47,7 @@ class NodeStates:
     def change(self, slot: int, state: NodeState, now: int) -> None:
         """Slot enters `state` at `now`."""
         self._add(slot, now)
+        self.lives[slot] += state in (NodeState.OFF, NodeState.CLEANING)
         self.state[slot], self._since[slot] = state, now
 
     def _add(self, slot: int, now: int) -> None:
@@ -81,9 +87,13 @@ class Recorder:
         state, hours = self.kernel, self.kernel.trace.hours
         pools = [state.layout.pools[q] for q in order]
         node_states = self.nodes.close(hours * MS_PER_H)[:, order]
-        places = len(order) + 1
-        counters = (state.hour_cpu, state.hour_memory, state.hour_pods)
-        cpu, memory, pods = (a.reshape(hours + 1, places, len(CLASSES))[:hours] / MS_PER_H for a in counters)
+        places, amounts = len(order) + 1, amounts_of(state.trace.shapes)
+        cpu, memory, counted = (
+            a.reshape(hours + 1, places, len(amounts), len(CLASSES))[:hours] / MS_PER_H
+            for a in (state.hour_cpu, state.hour_memory, state.hour_pods)
+        )
+        cpu, memory, pods = cpu.sum(axis=2), memory.sum(axis=2), counted.sum(axis=2)
+        extended = by_resource(counted, amounts)
         busy = cpu[:, order] / 1000.0
         all_lives = lives(state)
         asked = np.zeros(hours, np.int64)
@@ -110,13 +120,20 @@ class Recorder:
             scale_out_s={name: np.array(ms, np.float64) / 1000.0 for name, ms in self.scale_out_ms.items() if ms},
             private=tuple(pool.private for pool in pools),
             node_cpu=tuple(pool.shape.schedulable_cpu_m / 1000.0 for pool in pools),
+            node_watts=tuple((pool.shape.watts_idle, pool.shape.watts_peak) for pool in pools),
             classes=CLASSES,
             busy_class_cpu_h=busy,
             busy_memory_mib_h=memory[:, order].sum(axis=2),
             busy_pods_h=pods[:, order].sum(axis=2),
+            busy_class_memory_mib_h=memory[:, order],
+            busy_class_pods_h=pods[:, order],
+            busy_extended_h={resource: amount[:, order] for resource, amount in extended.items()},
+            pending_extended_h={resource: amount[:, -1] for resource, amount in extended.items()},
             pending_class_pods_h=pods[:, -1],
+            pending_class_cpu_h=cpu[:, -1] / 1000.0,
+            pending_class_memory_mib_h=memory[:, -1],
             node_state_h=node_states,
-            pod_class=state.shape_class[all_lives.shape].astype(np.uint8),
+            pod_class=(state.shape_class[all_lives.shape] % len(CLASSES)).astype(np.uint8),
             orders_refused=self.refused,
             interruptions=self.interruptions,
             evictions=int(state.clock[kernels.EVICTIONS]),
