@@ -44,6 +44,10 @@ class RunResult:
     pod_class         : uint8 [pods]                     index into `classes`
     scale_log         : (millisecond, +1 or -1, pool) of every order and removal
     workloads         : one result for every workload of the scenario that a controller ran
+    evictions_by      : pods that lost their node, by cause: failure, interruption, consolidation, descheduler, ...
+    egress_gb_h       : float64 [hours, pools]  gigabytes that pods moved because they ran away from their data
+    node_usd_per_h[pool] : price of a rented node, 0 for an owned one or an unknown price
+    upgrades          : (zone, first drain ms, last return ms) of every rolling upgrade that ended in the run
     """
 
     horizon: Horizon
@@ -81,6 +85,10 @@ class RunResult:
     interruptions: int = 0
     scale_log: tuple[tuple[int, int, str], ...] = ()
     workloads: tuple[WorkloadResult, ...] = ()
+    evictions_by: Mapping[str, int] = field(default_factory=dict)
+    egress_gb_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    node_usd_per_h: tuple[float, ...] = ()
+    upgrades: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def pods(self) -> int:
@@ -91,6 +99,16 @@ class RunResult:
     def burst_node_hours(self) -> float:
         """Node-hours of the pools that are not owned."""
         return float(self.node_hours[:, [not own for own in self.private]].sum())
+
+    @property
+    def burst_usd(self) -> float:
+        """Price of the node-hours of rented pools; 0 where no price is known."""
+        return float((self.node_hours * np.asarray(self.node_usd_per_h)).sum()) if self.node_usd_per_h else 0.0
+
+    @property
+    def egress_gb(self) -> float:
+        """Gigabytes that pods moved because they ran away from their data."""
+        return float(self.egress_gb_h.sum())
 
     @property
     def unplaced(self) -> int:

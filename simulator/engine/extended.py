@@ -18,8 +18,8 @@ Asked = tuple[tuple[str, int], ...]
 
 
 def asked_of(shape: PodShape) -> Asked:
-    """The extended resources of a pod, sorted by name."""
-    return tuple(sorted((name, amount) for name, amount in shape.all_extended if amount > 0))
+    """The extended resources of a pod, sorted by name, and what it moves away from its data."""
+    return tuple(sorted((name, amount) for name, amount in (*shape.all_extended, *shape.data) if amount > 0))
 
 
 def amounts_of(shapes: Sequence[PodShape]) -> tuple[Asked, ...]:

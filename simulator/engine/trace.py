@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.control import DataPart
 from models.demand import Demand
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_H
 from models.workload import Workload, WorkloadClass
 from simulator.engine.constraints import Constraints, check_rules
+from simulator.engine.egress import data_of, moved, stays_with
 from simulator.engine.trace_kernels import asked_by_hour, newest_first
 from simulator.streams import Streams
 
@@ -30,7 +32,8 @@ class PodShape:
     `fixed_end`: a replica that ends when its Deployment says so, wherever it waited; otherwise a job that runs for its
     duration from the moment it starts. `home` limits the zones: users pinned to one side never cross. `more_extended`
     are its extended resources after the first. `grace_ms`: how long it keeps its place once told to stop (a job that is
-    done needs none). `preempts` is False for preemptionPolicy Never. `rules` are its constraints and labels.
+    done needs none). `preempts` is False for preemptionPolicy Never. `rules` are its constraints and labels. `data` is what
+    it moves away from its data, as `egress.moved` says.
     """
 
     cpu_m: int
@@ -45,6 +48,7 @@ class PodShape:
     grace_ms: int = 0
     preempts: bool = True
     rules: Constraints | None = None
+    data: tuple[tuple[str, int], ...] = ()
 
     @property
     def all_extended(self) -> tuple[tuple[str, int], ...]:
@@ -190,6 +194,8 @@ class DemandRules:
     only_home: Home = "any"
     hours: int | None = None
     homes: Mapping[str, Home] = field(default_factory=dict)
+    data: tuple[DataPart, ...] = ()
+    data_stays_above_gb_per_pod_h: float | None = None
 
 
 def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | None = None) -> Trace:
@@ -207,7 +213,7 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
     for workload in measured:
         for home, replicas in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
-            pod = _pod_shape(workload, home)
+            pod = replace(_pod_shape(workload, home), data=moved(data_of(workload, rules.data)))
             starts, ends = _lives(workload, replicas, rng, rules.jitter)
             parts.append((starts, ends - starts, index.setdefault(pod, len(index))))
     none = [np.zeros(0, np.int64)]
@@ -218,7 +224,10 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
 
 
 def _homes(workload: Workload, replicas: NDArray[np.int64], rules: DemandRules) -> list[tuple[Home, NDArray[np.int64]]]:
-    """The parts of a Deployment by where they may run."""
+    """The parts of a Deployment by where they may run; one that moves too much stays with its data."""
+    side = stays_with(data_of(workload, rules.data), rules.data_stays_above_gb_per_pod_h)
+    if side and rules.pinned_share is None:
+        return [("private" if side == "private" or not workload.may_burst else "burst", replicas)]
     if rules.pinned_share is None:
         return [("any" if workload.may_burst else "private", replicas)]
     private = np.rint(replicas * rules.pinned_share).astype(np.int64)
