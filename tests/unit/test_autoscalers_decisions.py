@@ -14,8 +14,9 @@ from models.errors import InputError, UnknownName
 from simulator.cli.replay import command
 from simulator.engine.autoscalers.binpacking import Kinds, estimate
 from simulator.engine.autoscalers.binpacking_pods import estimate_pods
-from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings, grow
+from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.autoscalers.cluster_autoscaler_flags import read_groups
+from simulator.engine.autoscalers.cluster_autoscaler_growth import grow
 from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Budget, View, due, judge
 from simulator.engine.autoscalers.expanders import Option, choose, priority
 from simulator.engine.autoscalers.karpenter_consolidation import Candidate, empty_nodes, within_budgets
@@ -101,14 +102,14 @@ def test_packing_with_filters_equals_packing_on_arrays(seed: int) -> None:
 
 def test_no_more_than_a_thousand_nodes_in_one_scale_up() -> None:
     found = grow(pods(1_500, 1000, 1), [group("g", 1000, 2000)], settings=PLAIN)
-    assert [plan.row() for plan in found.plans] == [("g", 0, 1000, 10_000), ("g", 1000, 1500, 10_000)]
+    assert [scale_up.rows() for scale_up in found.plans] == [[["g", 0, 1000, 10_000]], [["g", 1000, 1500, 10_000]]]
 
 
 def test_pods_that_fit_existing_nodes_need_none() -> None:
     nodes = [Node("n", {"cpu": 4000, "memory": 8 * GIB, "pods": 10})]
     bound = [Pod("old", {"cpu": 1000, "memory": GIB}, node="n")]
     found = grow(pods(4, 1000, GIB), [group("g", 4000, 8 * GIB)], nodes, bound, PLAIN)
-    assert [plan.row() for plan in found.plans] == [("g", 0, 1, 10_000)]  # 3 fit beside the old one, 1 is left
+    assert [scale_up.rows() for scale_up in found.plans] == [[["g", 0, 1, 10_000]]]  # 3 fit beside the old one, 1 is left
 
 
 def test_taints_and_selectors_decide_which_group_may_help() -> None:
@@ -150,12 +151,12 @@ def test_an_unknown_expander_is_named_with_near_misses() -> None:
 
 
 def test_every_flag_that_is_not_modelled_is_named() -> None:
-    flags = {"scan-interval": "10s", "cordon-node-before-terminating": "true", "balance-similar-node-groups": "true"}
+    flags = {"scan-interval": "10s", "cordon-node-before-terminating": "true", "parallel-scale-up": "true"}
     file = read_groups({"groups": {"g": {"allocatable": {"cpu": 1}, "max": 1, "spot": 1}}, "flags": flags, "extra": 1}, "file")
     assert file.warnings == (
         "file: extra is not modelled",
         "file: flags.cordon-node-before-terminating = true is not modelled",
-        "file: flags.balance-similar-node-groups = true is not modelled",
+        "file: flags.parallel-scale-up = true is not modelled",
         "file: groups.g.spot is not modelled",
     )
 
@@ -229,8 +230,8 @@ def test_younger_by_a_power_of_two_goes_first() -> None:
 
 def test_karpenter_budgets_count_per_pool() -> None:
     no_pods = np.zeros(1, dtype=np.int64)
-    candidates = [Candidate(row, "burst", 0, 1.0, no_pods, float(row)) for row in range(4)]
-    assert [c.row for c in within_budgets(candidates, {"burst": 2})] == [0, 1]
+    candidates = [Candidate(row, "burst", 0, 4.0 - row, no_pods, 1.0) for row in range(4)]
+    assert [c.row for c in within_budgets(candidates, {"burst": 2})] == [0, 1]  # what saves most per pod goes first
     command_ = empty_nodes(candidates)
     assert command_ is not None
     assert command_.rows == (0, 1, 2, 3)
@@ -290,8 +291,6 @@ def test_fields_of_a_pool_that_are_not_modelled_are_named() -> None:
     assert [warning.split(": ", 1)[1] for warning in run.warnings] == [
         "pools[0].template.spec.startupTaints is not modelled",
         "pools[0]: requirement karpenter.k8s.aws/instance-hypervisor is not modelled",
-        "pools[0].disruption.budgets.schedule is not modelled",
-        "pools[0].disruption.budgets.duration is not modelled",
     ]
 
 

@@ -17,6 +17,7 @@ from simulator.engine.autoscalers.binpacking import Estimate, Kinds, Vector
 from simulator.engine.kube.cluster_state import Cluster
 from simulator.engine.kube.objects import HOSTNAME, Amounts, Node, Pod
 from simulator.engine.kube.plugins import Cycle, Settings
+from simulator.engine.kube.plugins.pod_topology_spread import TOO_SKEWED
 from simulator.engine.kube.scheduler import filter_nodes
 
 SETTINGS = Settings()
@@ -69,6 +70,16 @@ class Trial:
         return cluster
 
 
+def fitting_pods(
+    template: Node, overhead: Amounts, kinds: Kinds, counts: Vector, nodes: Sequence[Node], bound: Sequence[Pod]
+) -> NDArray[np.bool_]:
+    """Which waiting kinds one new node beside the cluster takes: bool [kinds] (orchestrator SchedulablePodGroups)."""
+    trial = Trial(nodes, bound)
+    row = trial.add_node(template, overhead)
+    answers = [bool(count) and bool(trial.feasible(pod)[row]) for pod, count in zip(kinds.pods, counts.tolist(), strict=True)]
+    return np.array(answers, dtype=np.bool_)
+
+
 def estimate_pods(
     template: Node, overhead: Amounts, kinds: Kinds, counts: Vector, room: int, nodes: Sequence[Node], bound: Sequence[Pod]
 ) -> Estimate:
@@ -95,19 +106,24 @@ def estimate_pods(
                     break
             trial.place(pods.pop(0), row)
         placed[kind] = left - len(pods)
-    return Estimate(len([row for row in trial.filled if row >= trial.first]), placed)
+    return Estimate(len(trial.filled), placed)
 
 
 def _row_for(trial: Trial, pod: Pod) -> int | None:
-    """The last node added, or, for a pod spread over host names, any other node that takes it."""
+    """The last node added, or, for a pod that spread over host names keeps off it, any other node that takes it.
+
+    The real program then counts that other node as one of the new ones even if it stood before, and so does this.
+    """
     if not trial.added:
         return None
-    feasible = trial.feasible(pod)
+    verdict = filter_nodes(Cycle(trial.cluster, pod, SETTINGS))
     last = len(trial.nodes) - 1
-    if feasible[last]:
+    if verdict.feasible[last]:
         return last
-    spread = any(item.topology_key == HOSTNAME for item in pod.spreads)
-    rows = np.flatnonzero(feasible) if spread else np.zeros(0, dtype=np.int64)
+    by_name = any(item.topology_key == HOSTNAME for item in pod.spreads)
+    if not by_name or TOO_SKEWED not in verdict.reasons(last):
+        return None
+    rows = np.flatnonzero(verdict.feasible)
     return int(rows[0]) if rows.size else None
 
 

@@ -1,9 +1,8 @@
 """Cluster Autoscaler's scale-up: how many nodes of which group pending pods need, decided as the real program does.
 
-`grow` repeats the loop of the real one: pods that fit on nodes that exist or are on their way are set aside, every group
-is asked how many nodes the rest needs (first fit decreasing over pods of one kind), the expander takes one option, and
-so on until nothing helps. Source: kubernetes/autoscaler cluster-autoscaler at 1.36 (core/scaleup/orchestrator,
-core/podlistprocessor/filter_out_schedulable).
+Every group that may grow is asked how many nodes the pods need (first fit decreasing over pods of one kind), the expander
+takes one option, limits cap it, and similar groups share it. `cluster_autoscaler_growth.grow` repeats this against a
+scheduler until nothing helps. Source: kubernetes/autoscaler cluster-autoscaler/core/scaleup/orchestrator at 1.36.
 """
 
 from __future__ import annotations
@@ -14,29 +13,36 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.autoscalers.binpacking import Kinds, Matrix, Vector, estimate, kind_key, pack
-from simulator.engine.autoscalers.binpacking_pods import constrained
+from simulator.engine.autoscalers.binpacking import Kinds, Vector, estimate
+from simulator.engine.autoscalers.cluster_autoscaler_balance import Ratios, share, similar
+from simulator.engine.autoscalers.cluster_autoscaler_limits import Limits
 from simulator.engine.autoscalers.expanders import Option, choose
-from simulator.engine.kube.objects import CPU, MEMORY, PODS, Amounts, Node, Pod
-from simulator.streams import Streams
+from simulator.engine.kube.objects import CPU, PODS, Amounts, Node
 
-RECORDED_SEED = 26
-"""The first seed whose order of pending pods gives every recorded plan (`docs/fidelity-autoscalers.md`).
-
-A second plan for pods of several kinds hangs on the order of Go maps in the real program; first plans are the same for
-every seed.
-"""
+Fits = Mapping[str, NDArray[np.bool_]]
+"""Group -> which kinds an empty new node of it takes: bool [kinds]."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeGroup:
-    """A group that the autoscaler may size between `minimum` and `maximum`; `node` is what a new node looks like."""
+    """A group that the autoscaler may size between `minimum` and `maximum`; `node` is what a new node looks like.
+
+    `overhead` is what the autoscaler's picture of a new node already carries, None for `ScaleUpSettings.template_overhead`;
+    `template` is that picture when a node of the group is known, None while it is `node`.
+    """
 
     name: str
     node: Node
     maximum: int
     minimum: int = 0
     price_usd_per_h: float | None = None
+    overhead: Amounts | None = None
+    template: Node | None = None
+
+    @property
+    def picture(self) -> Node:
+        """What the autoscaler believes a new node to look like."""
+        return self.template or self.node
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class ScaleUpSettings:
     """What the flags say about growing.
 
     `template_overhead` is what the autoscaler's picture of a new node already carries and the node itself may not:
-    the kwok provider adds a kube-proxy pod of 100m.
+    the kwok provider adds a kube-proxy pod of 100m. Pods below `expendable_below` cause no growth.
     """
 
     expanders: tuple[str, ...] = ("least-waste",)
@@ -52,17 +58,20 @@ class ScaleUpSettings:
     template_overhead: Amounts = field(default_factory=lambda: {CPU: 100, PODS: 1})
     max_nodes_per_scale_up: int = 1000
     max_nodes_total: int = 0
+    limits: Limits = field(default_factory=Limits)
+    balance: Ratios | None = None
+    enforce_minimum: bool = False
+    expendable_below: int = -10
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One scale-up: `group` goes from `before` to `after` nodes of at most `maximum`; `options` are all that were weighed."""
+    """`group` goes from `before` to `after` nodes of at most `maximum`."""
 
     group: str
     before: int
     after: int
     maximum: int
-    options: tuple[Option, ...] = ()
 
     def row(self) -> tuple[str, int, int, int]:
         """As the recordings and the real log write it."""
@@ -70,130 +79,138 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """Scale-ups in order, group sizes afterwards, pods that nothing helps (by namespace/name) and why."""
+class ScaleUp:
+    """One scale-up: a plan for each group that grows, and all options that were weighed."""
 
     plans: tuple[Plan, ...]
-    nodes_after: Mapping[str, int]
-    left: tuple[str, ...]
+    options: tuple[Option, ...] = ()
+
+    def rows(self) -> list[list[str | int]]:
+        """`[[group, from, to, max]]`, as the recordings write it."""
+        return [list(plan.row()) for plan in self.plans]
 
 
-DEFAULTS = ScaleUpSettings()
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one decision looks at. sizes : target size of each group; total : nodes of the cluster, those on their way
+    included; used : what all nodes of the cluster hold, for the limits. Leave out of `groups` those in back-off.
+    """
+
+    groups: Sequence[NodeGroup]
+    sizes: Mapping[str, int]
+    total: int
+    used: Amounts
+
+    def valid(self, settings: ScaleUpSettings) -> list[NodeGroup]:
+        """Groups that may take one more node."""
+        free = (group for group in self.groups if self.sizes[group.name] < group.maximum)
+        return [group for group in free if settings.limits.allowed(self.used, group.node.allocatable, 1) > 0]
+
+    def room(self, group: NodeGroup, siblings: Sequence[NodeGroup], settings: ScaleUpSettings) -> int:
+        """Most nodes that an estimate may add: thresholds of group and siblings, of one scale-up and of the cluster."""
+        room = sum(max(each.maximum - self.sizes[each.name], 0) for each in (group, *siblings))
+        if settings.max_nodes_per_scale_up > 0:
+            room = min(room, settings.max_nodes_per_scale_up)
+        return max(min(room, settings.max_nodes_total - self.total) if settings.max_nodes_total > 0 else room, 0)
 
 
-def options_for(
-    groups: Sequence[NodeGroup], sizes: Mapping[str, int], total: int, kinds: Kinds, counts: Vector, settings: ScaleUpSettings
-) -> list[Option]:
+def siblings_of(group: NodeGroup, groups: Sequence[NodeGroup], fits: Fits, settings: ScaleUpSettings) -> list[NodeGroup]:
+    """Groups like `group` that take every kind that it takes. fits : group -> bool [kinds]."""
+    if settings.balance is None:
+        return []
+    alike = [other for other in groups if other.name != group.name and _similar(group, other, settings)]
+    return [other for other in alike if bool(fits[other.name][fits[group.name]].all())]
+
+
+def _similar(one: NodeGroup, other: NodeGroup, settings: ScaleUpSettings) -> bool:
+    assert settings.balance is not None
+    return similar(one.picture, overhead_of(one, settings), other.picture, overhead_of(other, settings), settings.balance)
+
+
+def options_for(scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSettings) -> list[Option]:
     """What every group that may grow would do about the pending pods; groups that help no pod are left out."""
+    valid = scene.valid(settings)
+    fits = {group.name: fitting(group, kinds, counts, settings) for group in valid}
     found = []
-    for group in groups:
-        room = min(group.maximum - sizes[group.name], settings.max_nodes_per_scale_up)
-        if settings.max_nodes_total:
-            room = min(room, settings.max_nodes_total - total)
-        wanted = np.where(kinds.allowed(group.node), counts, 0)
-        node = kinds.vector(group.node.allocatable)
-        answer = estimate(template(group, kinds, settings), node, kinds.requests, wanted, max(room, 0))
+    for group in valid:
+        wanted = np.where(fits[group.name], counts, 0)
+        room = scene.room(group, siblings_of(group, valid, fits, settings), settings)
+        node = kinds.vector(group.picture.allocatable)
+        answer = estimate(template(group, kinds, settings), node, kinds.requests, wanted, room)
         if answer.nodes > 0:
-            asked = answer.placed @ kinds.requests
-            helped = (int(answer.placed.sum()), int(asked[0]), int(asked[1]))
-            found.append(Option(group.name, answer.nodes, *helped, int(node[0]), int(node[1]), group.price_usd_per_h))
+            found.append(option(group, answer.nodes, answer.placed, kinds))
     return found
 
 
-def next_plan(
-    groups: Sequence[NodeGroup],
-    sizes: Mapping[str, int],
-    total: int,
-    kinds: Kinds,
-    counts: Vector,
-    settings: ScaleUpSettings,
-    chance: np.random.Generator,
-) -> Plan | None:
-    """The scale-up of one loop for `counts` pending pods of each kind, None when no group helps.
+def fitting(group: NodeGroup, kinds: Kinds, counts: Vector, settings: ScaleUpSettings) -> NDArray[np.bool_]:
+    """Which waiting kinds an empty new node of `group` takes: bool [kinds]."""
+    room = (kinds.requests <= template(group, kinds, settings)).all(axis=1)
+    return np.asarray(kinds.allowed(group.picture) & room & (counts > 0))
 
-    `sizes` are the groups' target sizes; leave out of `groups` those in back-off. `total` is the nodes of the cluster.
-    """
-    options = options_for(groups, sizes, total, kinds, counts, settings)
-    if not options:
+
+def option(group: NodeGroup, nodes: int, placed: Vector, kinds: Kinds) -> Option:
+    """The option as expanders weigh it."""
+    asked, node = placed @ kinds.requests, kinds.vector(group.picture.allocatable)
+    helped = (int(placed.sum()), int(asked[0]), int(asked[1]))
+    return Option(group.name, nodes, *helped, int(node[0]), int(node[1]), group.price_usd_per_h)
+
+
+def next_scale_up(scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSettings, chance: np.random.Generator) -> ScaleUp | None:
+    """The scale-up of one loop for `counts` pending pods of each kind, None when no group helps."""
+    options = options_for(scene, kinds, counts, settings)
+    valid = scene.valid(settings)
+    fits = {group.name: fitting(group, kinds, counts, settings) for group in valid} if settings.balance else {}
+    return decide(scene, options, fits, settings, chance)
+
+
+def decide(scene: Scene, options: Sequence[Option], fits: Fits, settings: ScaleUpSettings, chance: np.random.Generator) -> ScaleUp | None:
+    """Let the expander choose, cap the choice by the limits and share it among similar groups."""
+    best = choose(options, settings.expanders, settings.priorities, chance) if options else None
+    if best is None:
         return None
-    best = choose(options, settings.expanders, settings.priorities, chance)
-    group = next(group for group in groups if group.name == best.group)
-    before = sizes[group.name]
-    return Plan(group.name, before, min(before + best.nodes, group.maximum), group.maximum, tuple(options))
+    group = next(group for group in scene.groups if group.name == best.group)
+    nodes = settings.limits.allowed(scene.used, group.node.allocatable, best.nodes)
+    if settings.max_nodes_total > 0:
+        nodes = min(nodes, settings.max_nodes_total - scene.total)
+    valid = [other for other in scene.groups if other.name in fits]
+    targets = [group, *siblings_of(group, valid, fits, settings)]
+    shares = share(nodes, [(each.name, scene.sizes[each.name], each.maximum) for each in targets])
+    used, plans, nodes_of = dict(scene.used), [], {each.name: each.node.allocatable for each in targets}
+    for name, before, after, maximum in shares:
+        delta = settings.limits.allowed(used, nodes_of[name], after - before)
+        used = settings.limits.added(used, nodes_of[name], delta)
+        plans += [Plan(name, before, before + delta, maximum)] if delta > 0 else []
+    return ScaleUp(tuple(plans), tuple(options)) if plans else None
+
+
+def to_minimum(scene: Scene, settings: ScaleUpSettings) -> ScaleUp | None:
+    """With `--enforce-node-group-min-size`: every group below its minimum grows to it."""
+    if not settings.enforce_minimum:
+        return None
+    plans = []
+    for group in scene.groups:
+        size = scene.sizes[group.name]
+        wanted = settings.limits.allowed(scene.used, group.node.allocatable, group.minimum - size)
+        if settings.max_nodes_total > 0:
+            wanted = min(wanted, settings.max_nodes_total - size)
+        plans += [Plan(group.name, size, size + wanted, group.maximum)] if wanted > 0 else []
+    return ScaleUp(tuple(plans)) if plans else None
+
+
+def overhead_of(group: NodeGroup, settings: ScaleUpSettings) -> Amounts:
+    """What the autoscaler believes to run on a new node of `group` already."""
+    return settings.template_overhead if group.overhead is None else group.overhead
 
 
 def template(group: NodeGroup, kinds: Kinds, settings: ScaleUpSettings) -> Vector:
     """What the autoscaler believes to be free on a new node of `group`: int64 [axes]."""
-    return kinds.vector(group.node.allocatable) - kinds.vector(settings.template_overhead)
+    return kinds.vector(group.picture.allocatable) - kinds.vector(overhead_of(group, settings))
 
 
-def grow(
-    pending: Sequence[Pod],
-    groups: Sequence[NodeGroup],
-    nodes: Sequence[Node] = (),
-    bound: Sequence[Pod] = (),
-    settings: ScaleUpSettings = DEFAULTS,
-    sizes: Mapping[str, int] | None = None,
-    seed: int = RECORDED_SEED,
-) -> Growth:
-    """Scale-ups for pods that all wait at once, loop after loop until nothing helps; new nodes are ready by the next loop.
-
-    pending : pods that no node of `nodes` took; bound : pods that run, each with its `node`
-    sizes : nodes that each group has now (default: none)
-
-    The order in which the files list pods and nodes does not matter.
-    """
-    chance = Streams(seed)("cluster-autoscaler-order")
-    kinds, queue = _canonical(pending)
-    standing = {group.name: (sizes or {}).get(group.name, 0) for group in groups}
-    plans: list[Plan] = []
-    if any(constrained(pod) for pod in kinds.pods):
-        from simulator.engine.autoscalers.cluster_autoscaler_constrained import grow_constrained  # it builds on the types of this module
-
-        plans, left = grow_constrained(kinds, queue, groups, nodes, bound, settings, standing, chance)
-        return Growth(tuple(plans), standing, _names(pending, kinds, left))
-    free, allowed = _free(nodes, bound, kinds)
-    while True:
-        order = chance.permutation(queue)
-        left, _ = pack(free, allowed, kinds.requests, order, chance.random(order.size))
-        plan = next_plan(groups, standing, len(free), kinds, left, settings, chance) if left.any() else None
-        if plan is None:
-            return Growth(tuple(plans), standing, _names(pending, kinds, left))
-        plans.append(plan)
-        standing[plan.group] = plan.after
-        group = next(group for group in groups if group.name == plan.group)
-        fresh = np.repeat(kinds.vector(group.node.allocatable)[None, :], plan.after - plan.before, axis=0)
-        free = np.concatenate([free, fresh])
-        allowed = np.concatenate([allowed, np.repeat(kinds.allowed(group.node)[:, None], len(fresh), axis=1)], axis=1)
-
-
-def _canonical(pending: Sequence[Pod]) -> tuple[Kinds, Vector]:
-    """Kinds in falling order of size, and one entry per pod: int64 [pods]."""
-    first: dict[object, Pod] = {}
-    for pod in pending:
-        first.setdefault(kind_key(pod), pod)
-    ordered = sorted(first, key=lambda key: (-first[key].requests.get(CPU, 0), -first[key].requests.get(MEMORY, 0), repr(key)))
-    number = {key: index for index, key in enumerate(ordered)}
-    queue = np.sort(np.array([number[kind_key(pod)] for pod in pending], dtype=np.int64))
-    return Kinds.of([first[key] for key in ordered]), queue
-
-
-def _free(nodes: Sequence[Node], bound: Sequence[Pod], kinds: Kinds) -> tuple[Matrix, NDArray[np.bool_]]:
-    """Free amounts int64 [nodes, axes] and which kinds may run where: bool [kinds, nodes]; cordoned nodes take none."""
-    usable = sorted((node for node in nodes if not node.unschedulable), key=lambda node: node.name)
-    used: dict[str, Vector] = {}
-    for pod in bound:
-        used[pod.node] = used.get(pod.node, 0) + kinds.vector({**pod.requests, PODS: 1})
-    zero = kinds.vector({})
-    free = np.array([kinds.vector(node.allocatable) - used.get(node.name, zero) for node in usable], dtype=np.int64)
-    allowed = np.array([kinds.allowed(node) for node in usable], dtype=np.bool_)
-    return free.reshape(len(usable), len(kinds.axes)), allowed.reshape(len(usable), len(kinds.pods)).T
-
-
-def _names(pending: Sequence[Pod], kinds: Kinds, left: Vector) -> tuple[str, ...]:
-    """As many names of each kind as are left, in name order."""
-    names: list[str] = []
-    for pod, count in zip(kinds.pods, left.tolist(), strict=True):
-        same = sorted(other.key for other in pending if kind_key(other) == kind_key(pod))
-        names += same[:count]
-    return tuple(sorted(names))
+def held(nodes: Sequence[Node]) -> dict[str, int]:
+    """What `nodes` hold in all: cpu in whole cores rounded up per node, as the program counts them, the rest as it is."""
+    total: dict[str, int] = {}
+    for node in nodes:
+        for axis, amount in node.allocatable.items():
+            total[axis] = total.get(axis, 0) + (-(-amount // 1000) if axis == CPU else amount)
+    return total

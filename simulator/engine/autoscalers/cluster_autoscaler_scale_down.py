@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from simulator.engine.autoscalers.binpacking import Matrix, Vector, fill
 
+GPUS = ("nvidia.com/gpu", "habana.ai/gaudi", "gpu.intel.com/i915", "amd.com/gpu", "microsoft.com/directx")
+"""Resources that make a node one with GPUs (utils/gpu, GPUVendorResourceNames)."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -61,11 +64,14 @@ def utilisation(allocatable: Matrix, free: Matrix) -> NDArray[np.float64]:
     return np.asarray(((room - free[:, :2]) / room).max(axis=1), dtype=np.float64)
 
 
-def judge(view: View, candidates: Sequence[int]) -> Verdict:
-    """Try to empty every candidate in turn; what moves stays moved for the candidates after it."""
+def judge(view: View, candidates: Sequence[int], most: int | None = None) -> Verdict:
+    """Try to empty every candidate in turn, until `most` could go; what moves stays moved for the candidates after it."""
     free, counts, home = view.free, view.counts, view.home.copy()
-    removable, stuck = [], []
+    removable: list[int] = []
+    stuck: list[int] = []
     for node in candidates:
+        if most is not None and len(removable) >= most:
+            break
         at_home = bool(home[node])
         home[node] = False
         moved = _rehomed(view, free, counts, home, node)

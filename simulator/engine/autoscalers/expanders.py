@@ -1,6 +1,7 @@
 """Expanders: which scale-up option Cluster Autoscaler takes; each narrows the options and hands the rest to the next.
 
-Source: kubernetes/autoscaler cluster-autoscaler/expander at 1.36 (waste, priority, price, mostpods, leastnodes, random).
+Source: kubernetes/autoscaler cluster-autoscaler/expander at 1.36 (factory, waste, priority, price, mostpods, leastnodes,
+random).
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def choose(options: Sequence[Option], expanders: Sequence[str], priorities: Prio
         if len(left) == 1:
             return left[0]
     return left[int(chance.integers(len(left)))]
+
+
+def chain_problem(names: Sequence[str]) -> str | None:
+    """Why the real program would not start with this chain of known expanders, None when it would.
+
+    >>> chain_problem(["random", "least-waste"])
+    'nothing may follow random, which leaves one option only'
+    """
+    twice = [name for at, name in enumerate(names) if name in names[:at]]
+    if twice:
+        return f"{twice[0]} stands twice"
+    return "nothing may follow random, which leaves one option only" if "random" in names[:-1] else None
 
 
 def least_waste(options: Sequence[Option], _: Priorities | None) -> Sequence[Option]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from models.errors import InputError, Problem
 from simulator.engine.autoscalers.binpacking import kind_key
-from simulator.engine.autoscalers.cluster_autoscaler import grow
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
+from simulator.engine.autoscalers.cluster_autoscaler_growth import grow
 from simulator.engine.autoscalers.never_starts import group_offers, why_never
 from simulator.engine.kube.objects import Pod
 from simulator.engine.kube.place import Placement
@@ -30,18 +29,19 @@ def read_groups_file(path: Path) -> GroupsFile:
 
 
 def growth_document(placement: Placement, file: GroupsFile) -> dict[str, Any]:
-    """`plans` [[[group, from, to, max]]] in order, `nodes_after` {group: nodes}, `still_pending` pods and `warnings`.
+    """`plans` [[[group, from, to, max]]] in order, `nodes_after` {group: nodes}, `courses`, `still_pending` and `warnings`.
+
+    `courses` [{plans, share}]: what the real program may do instead, by chance; `plans` is the most frequent of them.
 
     Nodes of the cluster belong to the group that their label (`zone_label` of the file) names.
     """
     cluster = placement.cluster
     pending = [answer.pod for answer in placement.pods if answer.node is None and answer.asked]
     bound = [pod for pods in cluster.pods for pod in pods.values()]
-    sizes = Counter(node.labels.get(file.label, "") for node in cluster.nodes)
-    standing = {group.name: sizes[group.name] for group in file.groups}
-    growth = grow(pending, file.groups, cluster.nodes, bound, file.up, standing)
+    growth = grow(pending, file.groups, cluster.nodes, bound, file.up, down=file.down, label=file.label)
     return {
-        "plans": [[list(plan.row())] for plan in growth.plans],
+        "plans": [scale_up.rows() for scale_up in growth.plans],
+        "courses": [{"plans": [scale_up.rows() for scale_up in plans], "share": share} for plans, share in growth.shares],
         "nodes_after": dict(growth.nodes_after),
         "still_pending": list(growth.left),
         "warnings": [*file.warnings, *_left_over(pending, set(growth.left), file)],

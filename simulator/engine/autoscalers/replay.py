@@ -25,6 +25,7 @@ from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.autoscalers.replay_karpenter import Karpenter
 from simulator.engine.autoscalers.replay_rows import Latencies
+from simulator.engine.autoscalers.replay_shapes import read_shape
 from simulator.engine.autoscalers.replay_world import World
 from simulator.engine.kube.objects import Pod
 from simulator.streams import Streams
@@ -93,29 +94,40 @@ class Replay:
 
 def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, event_driven: bool = True) -> Replay:
     """Run the autoscaler that the document describes against its curve."""
-    curve = read_curve(document, place)
     if "pools" in document:
-        return _karpenter(document, curve, seed, place)
-    return _cluster_autoscaler(document, curve, seed, place, event_driven)
+        return _karpenter(document, read_curve(document, place, rules=True), seed, place)
+    return _cluster_autoscaler(document, read_curve(document, place), seed, place, event_driven)
 
 
-def read_curve(document: Mapping[str, Any], place: str) -> Curve:
-    """`shapes` (name -> cpu, memory, other resources) and `replicas_by_second` (name -> one number each second)."""
+def read_curve(document: Mapping[str, Any], place: str, *, rules: bool = False) -> Curve:
+    """`shapes` (name -> cpu, memory, other resources) and `replicas_by_second` (name -> one number each second).
+
+    rules : shapes may also say where their pods may run (`replay_shapes`).
+    """
     shapes, replicas = document.get("shapes"), document.get("replicas_by_second")
     if not isinstance(shapes, Mapping) or not isinstance(replicas, Mapping) or set(shapes) != set(replicas) or not shapes:
         found = f"shapes {_names(shapes)}, replicas_by_second {_names(replicas)}"
         raise InputError(Problem(place, found, "give both, with the same names"))
-    problems, pods = [], []
+    problems: list[Problem] = []
+    pods: list[Pod] = []
     for name, shape in shapes.items():
-        try:
-            pods.append(Pod(str(name), amounts(shape), labels={"app": str(name)}))
-        except (ValueError, AttributeError) as error:
-            problems.append(Problem(f"{place}: shapes.{name}", repr(shape), str(error)))
+        if rules:
+            pods.append(read_shape(str(name), shape, f"{place}: shapes.{name}", problems) or Pod(str(name)))
+        else:
+            pods.append(_plain(str(name), shape, f"{place}: shapes.{name}", problems))
         if not isinstance(replicas[name], Sequence) or not all(isinstance(n, int) and n >= 0 for n in replicas[name]):
             problems.append(Problem(f"{place}: replicas_by_second.{name}", repr(replicas[name])[:80], "list whole numbers, one a second"))
     if problems:
         raise InputError(problems)
     return Curve(tuple(map(str, shapes)), tuple(pods), tuple(tuple(replicas[name]) for name in shapes))
+
+
+def _plain(name: str, shape: Any, place: str, problems: list[Problem]) -> Pod:
+    try:
+        return Pod(name, amounts(shape), labels={"app": name})
+    except (ValueError, AttributeError) as error:
+        problems.append(Problem(place, repr(shape), str(error)))
+        return Pod(name)
 
 
 def _names(part: Any) -> str:
@@ -162,27 +174,28 @@ def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, pl
     autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
     seen = _run(world, curve, [autoscaler.run()])
     columns = tuple(group.name for group in file.groups)
-    ups = tuple({"second": _seconds(at), "plan": [list(plan.row())]} for at, plan in autoscaler.scale_ups)
+    ups = tuple({"second": _seconds(at), "plan": scale_up.rows()} for at, scale_up in autoscaler.scale_ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in autoscaler.scale_downs)
     return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, (*file.warnings, *idle))
 
 
 def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str) -> Replay:
     terms, odd = preferences(document.get("affinity"), place)
-    kinds = Kinds.of([dataclasses.replace(pod, preferred=terms) for pod in curve.pods])
+    kinds = Kinds.of([dataclasses.replace(pod, preferred=(*pod.preferred, *terms)) for pod in curve.pods])
     file = read_karpenter(document, kinds, place, ignore=NOTES)
+    unseen = (f"{place}: shapes.{pod.name}: {what}" for pod in curve.pods for what in pod.unmodelled)
     idle = idle_pool_shapes(curve.wanted(), file, kinds, place)
     streams = Streams(seed)
     world = World(simpy.Environment(), kinds, streams, LATENCIES)
     karpenter = Karpenter(world, file, streams)
     seen = _run(world, curve, [karpenter.provisioner(), karpenter.disruption()])
     columns = tuple(dict.fromkeys(group for _, nodes, _, _ in seen for group in nodes))
-    prices = {world.machines[row].group: node.price_usd_per_h for row, node in karpenter.nodes.items()}
+    prices = {world.machines[row].group: node.offering.usd_per_h for row, node in karpenter.nodes.items()}
     hourly = [sum(count * prices.get(group, 0.0) for group, count in nodes.items()) for _, nodes, _, _ in seen]
     ups = tuple({"second": _seconds(at), "plan": [[group, before, after, None]]} for at, group, before, after in karpenter.log.ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in karpenter.log.downs)
     names = ("second", *columns, "bound", "pending")
-    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd, *idle), sum(hourly) / len(hourly))
+    return Replay(names, _rows(seen, columns), ups, downs, (*file.warnings, *odd, *unseen, *idle), sum(hourly) / len(hourly))
 
 
 def _seconds(milliseconds: int) -> float:

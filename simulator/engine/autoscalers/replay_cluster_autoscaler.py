@@ -16,10 +16,20 @@ import simpy
 from numpy.typing import NDArray
 
 from models.units import MS_PER_S
-from simulator.engine.autoscalers.binpacking import Matrix, Vector, pack
-from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, Plan, next_plan, template
+from simulator.engine.autoscalers.binpacking import Kinds, Matrix, Vector, pack
+from simulator.engine.autoscalers.cluster_autoscaler import (
+    NodeGroup,
+    Plan,
+    ScaleUp,
+    ScaleUpSettings,
+    Scene,
+    held,
+    next_scale_up,
+    template,
+    to_minimum,
+)
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Budget, View, due, judge, still_unneeded, utilisation
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS, Budget, View, due, judge, still_unneeded, utilisation
 from simulator.engine.autoscalers.polling import Late, Polling, Story
 from simulator.engine.autoscalers.replay_rows import RunningPod
 from simulator.engine.autoscalers.replay_world import World, unschedulable
@@ -29,7 +39,22 @@ from simulator.streams import Streams
 NEW_POD_MS = 2 * MS_PER_S
 """Pods younger than this wait one loop for more to come (core/utils, unschedulablePodTimeBuffer)."""
 
-SOFT_TAINTS = 10
+NEW_GPU_POD_MS = 30 * MS_PER_S
+"""The same for pods that ask for a GPU (unschedulablePodWithGpuTimeBuffer)."""
+
+STABLE_MS = 60 * MS_PER_S
+"""A node that has been ready for longer is what the autoscaler takes for a picture of its group from then on
+(processors/nodeinfosprovider, stabilizationDelay and cache)."""
+
+
+NODE_QPS, NODE_BURST = 5.0, 10
+"""The kwok provider makes nodes through a client of its own, with client-go's defaults whatever the flags say."""
+
+STATUS_CALLS = 2
+"""Calls that write the status ConfigMap at the end of a loop: read and update."""
+
+CROWDED_CALLS = 2.5
+"""The same where other calls take every call that is refilled: half a call passes until its turn."""
 
 
 @dataclass(slots=True)
@@ -43,6 +68,7 @@ class Memory:
     deleting: set[int] = field(default_factory=set)
     draining: set[int] = field(default_factory=set)
     backoff: dict[str, tuple[int, int]] = field(default_factory=dict)
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +106,30 @@ class Tokens:
 class ClusterAutoscaler:
     """The process and its log: `scale_ups` (ms, plan) and `scale_downs` (ms, node name)."""
 
-    def __init__(self, world: World, file: GroupsFile, boot_ms: Mapping[str, int], streams: Streams, *, event_driven: bool = True) -> None:
+    def __init__(
+        self,
+        world: World,
+        file: GroupsFile,
+        boot_ms: Mapping[str, int],
+        streams: Streams,
+        *,
+        event_driven: bool = True,
+        crowded: bool = False,
+    ) -> None:
         self.world, self.file, self.boot_ms = world, file, boot_ms
         self.groups = {group.name: group for group in file.groups}
         self.memory = Memory()
-        self.scale_ups: list[tuple[int, Plan]] = []
+        self.scale_ups: list[tuple[int, ScaleUp]] = []
         self.scale_downs: list[tuple[int, str]] = []
         self.upcoming: dict[int, str] = {}
+        self._gpu_kinds = {kind for kind, pod in enumerate(world.kinds.pods) if any(pod.requests.get(name) for name in GPUS)}
         self._chance = streams("cluster-autoscaler-ties")
         self._wall_ms = int(streams("wall-clock").integers(MS_PER_S))
         self._start_ms = int(streams("cluster-autoscaler-phase").integers(MS_PER_S))
         self._made = 0
-        self._tokens = Tokens(file.down.client_qps, file.down.client_burst)
+        self._tokens = Tokens(NODE_QPS, NODE_BURST)
+        self._client = Tokens(file.down.client_qps, file.down.client_burst)
+        self._crowded = crowded
         interval = round(file.down.scan_interval_s * MS_PER_S)
         self.polling = Polling(world.env, interval, world.latencies.loop, event_driven=event_driven)
         world.on_change = self.polling.note
@@ -104,9 +142,18 @@ class ClusterAutoscaler:
         while True:
             self.polling.begin()
             productive = yield from self._loop()
-            yield self.world.env.timeout(self.world.latencies.loop)
+            yield self.world.env.timeout(self.world.latencies.loop + (self._status_ms() if productive else 0))
             if not productive:
                 yield from self.polling.wait(self._next_expiry)
+
+    def _status_ms(self) -> int:
+        """How long the status waits for the API client at the end of a loop that did something.
+
+        Loops that do nothing use less than is refilled, so they are not counted.
+        """
+        if self._crowded:
+            return round(CROWDED_CALLS / self.file.down.client_qps * MS_PER_S)
+        return max((self._client.wait_ms(self.world.now) for _ in range(STATUS_CALLS)), default=0)
 
     def _next_expiry(self) -> int | None:
         """Earliest time at which a loop could decide otherwise though nothing changed; None when there is none."""
@@ -115,9 +162,24 @@ class ClusterAutoscaler:
         times += [*memory.recheck.values(), *(end for end, _ in memory.backoff.values())]
         for pod in self.world.waiting:
             times += [self._known_ms(pod) + NEW_POD_MS, pod.created_ms + _ms(down.new_pod_delay_s)]
+            times += [self._known_ms(pod) + NEW_GPU_POD_MS] if pod.kind in self._gpu_kinds else []
         times += [memory.up_ms + _ms(down.delay_after_add_s)] if memory.up_ms is not None else []
         times += [memory.deleted_ms + _ms(down.delay_after_delete_s)] if memory.deleted_ms is not None else []
+        times += [self.world.machines[row].ready_ms + STABLE_MS + 1 for row in self._models() if self.world.machines[row].ready_ms >= 0]
+        times += [self.polling.looked_ms + 1] if self.memory.capped else []
         return min((time for time in times if time > self.polling.looked_ms), default=None)
+
+    def _models(self) -> list[int]:
+        """Rows of ready nodes whose group the autoscaler has no real node's picture of."""
+        open_rows = (row for row in self.world.present() if self.world.rows.open[row])
+        return [row for row in open_rows if (name := self.world.machines[row].group) in self.groups and self.groups[name].overhead is None]
+
+    def _learn(self) -> None:
+        """Groups with a node that has been ready for a minute are seen as that node is: without `template_overhead`."""
+        for row in self._models():
+            machine = self.world.machines[row]
+            if machine.ready_ms + STABLE_MS < self.world.now:
+                self.groups[machine.group] = replace(self.groups[machine.group], overhead={})
 
     def _known_ms(self, pod: RunningPod) -> int:
         """Creation time as the API writes it: in whole seconds of the wall clock."""
@@ -127,23 +189,30 @@ class ClusterAutoscaler:
 
     def _loop(self) -> Generator[simpy.Event, Any, bool]:
         """Grow if pods need it, else look for nodes to remove; True when something was done."""
+        self._learn()
         sight = self._sight()
         waiting = bool(sight.left.any())
         fresh = waiting and self._all_new(sight)
-        if waiting and not fresh:
-            plan = self._plan(sight)
-            if plan is not None:
-                self.memory.up_ms = self.world.now
-                self.scale_ups.append((self.world.now, plan))
-                yield from self._create(plan)
-                return True
-        return self.file.down.enabled and self._shrink(sight, fresh)
+        if waiting and not fresh and (found := next_scale_up(*self._scene(sight))) is not None:
+            yield from self._grow(found)
+            return True
+        shrunk = self.file.down.enabled and self._shrink(sight, fresh)
+        least = to_minimum(self._scene(sight)[0], self.file.up)
+        if least is not None:
+            yield from self._grow(least)
+        return shrunk or least is not None
+
+    def _grow(self, scale_up: ScaleUp) -> Story:
+        self.memory.up_ms = self.world.now
+        self.scale_ups.append((self.world.now, scale_up))
+        for plan in scale_up.plans:
+            yield from self._create(plan)
 
     def _sight(self) -> Sight:
         """Pack the queue onto nodes that are there or on their way; what is left needs new nodes."""
         world, now = self.world, self.world.now
         delay = _ms(self.file.down.new_pod_delay_s)
-        queue = tuple(pod for pod in unschedulable(world) if now - pod.created_ms >= delay)
+        queue = tuple(pod for pod in unschedulable(world) if now - pod.created_ms >= delay and not self._expendable(pod))
         free, size = world.free(), len(world.machines)
         usable = world.rows.open[:size].copy()
         for row, group in self.upcoming.items():
@@ -155,20 +224,27 @@ class ClusterAutoscaler:
         lost, free = _packed(free, allowed, world, drained)
         return Sight(free, left, queue, bool(lost.any()))
 
+    def _expendable(self, pod: RunningPod) -> bool:
+        return self.world.kinds.pods[pod.kind].priority < self.file.up.expendable_below
+
     def _all_new(self, sight: Sight) -> bool:
-        """Whether every pod left was made so short ago that more may follow."""
+        """Whether every pod left, or every one of those that ask for a GPU, was made so short ago that more may follow."""
         kinds = {kind for kind, count in enumerate(sight.left) if count}
-        return min(self._known_ms(pod) for pod in sight.queue if pod.kind in kinds) + NEW_POD_MS > self.world.now
+        ages = [(pod.kind in self._gpu_kinds, self._known_ms(pod)) for pod in sight.queue if pod.kind in kinds]
+        oldest, oldest_gpu = min(age for _, age in ages), min((age for gpu, age in ages if gpu), default=None)
+        waits = oldest_gpu is not None and oldest_gpu + NEW_GPU_POD_MS > self.world.now
+        return waits or oldest + NEW_POD_MS > self.world.now
 
     def sizes(self) -> dict[str, int]:
         """Target size of every group."""
         return {name: self.world.group_rows(name).size for name in self.groups}
 
-    def _plan(self, sight: Sight) -> Plan | None:
-        now = self.world.now
-        ready = [group for group in self.file.groups if self.memory.backoff.get(group.name, (0, 0))[0] <= now]
-        total = len(self.world.present())
-        return next_plan(ready, self.sizes(), total, self.world.kinds, sight.left, self.file.up, self._chance)
+    def _scene(self, sight: Sight) -> tuple[Scene, Kinds, Vector, ScaleUpSettings, np.random.Generator]:
+        """What one decision looks at; groups in back-off are left out."""
+        now, present = self.world.now, self.world.present()
+        ready = [group for group in self.groups.values() if self.memory.backoff.get(group.name, (0, 0))[0] <= now]
+        scene = Scene(ready, self.sizes(), len(present), held([self.world.machines[row].node for row in present]))
+        return scene, self.world.kinds, sight.left, self.file.up, self._chance
 
     def _create(self, plan: Plan) -> Story:
         """The nodes are made one after the other, at the pace that the API client allows; each boots on its own."""
@@ -210,8 +286,8 @@ class ClusterAutoscaler:
         world, memory, down, now = self.world, self.memory, self.file.down, self.world.now
         size, sizes = len(world.machines), self.sizes()
         memory.recheck = {row: end for row, end in memory.recheck.items() if end > now}
-        used = utilisation(world.rows.allocatable[:size], sight.free)
-        candidates = [row for row in self._candidates(sizes) if used[row] < down.utilisation_threshold and row not in memory.recheck]
+        used, threshold = self._use(sight)
+        candidates = [row for row in self._candidates(sizes) if used[row] < threshold[row] and row not in memory.recheck]
         home = world.rows.open[:size] & world.rows.present[:size]
         order = np.array(sorted(range(size), key=lambda row: world.machines[row].key), dtype=np.int64)
         view = View(
@@ -223,7 +299,9 @@ class ClusterAutoscaler:
             world.kinds.requests,
             order,
         )
-        verdict = judge(view, candidates)
+        most = self._most_unneeded()
+        verdict = judge(view, candidates, most)
+        memory.capped = len(verdict.removable) >= most
         memory.recheck |= {row: now + _ms(down.recheck_s) for row in verdict.stuck}
         memory.unneeded = {} if sight.homeless else still_unneeded(memory.unneeded, verdict.removable, now)
         if fresh or self._cooling(now):
@@ -234,7 +312,7 @@ class ClusterAutoscaler:
         names = [machine.group for machine in world.machines]
         budget = Budget(down.deletions - busy, down.drains - draining)
         empty = world.rows.counts[:size].sum(axis=1) == 0
-        shuffled = dict(sorted(memory.unneeded.items(), key=lambda item: world.machines[item[0]].key))
+        shuffled = self._within_limits(dict(sorted(memory.unneeded.items(), key=lambda item: world.machines[item[0]].key)))
         gone, drained = due(shuffled, _ms(down.unneeded_s), now, names, spare, empty, budget)
         for row in (*gone, *drained):
             self._start_deletion(row, drain=row in drained)
@@ -242,12 +320,41 @@ class ClusterAutoscaler:
             self._taint_softly()
         return bool(gone or drained)
 
+    def _most_unneeded(self) -> int:
+        """Nodes after which no more are looked for in one loop (planner, unneededNodesLimit)."""
+        down = self.file.down
+        loops = int(max(down.unneeded_s, down.scan_interval_s) / down.scan_interval_s)
+        return min(len(self.memory.unneeded) + 2 * down.deletions, down.deletions * loops + down.deletions)
+
+    def _use(self, sight: Sight) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Utilisation and threshold of every row; nodes with GPUs go by these alone."""
+        down, size = self.file.down, len(self.world.machines)
+        used = utilisation(self.world.rows.allocatable[:size], sight.free)
+        threshold = np.full(size, down.utilisation_threshold)
+        for row, machine in enumerate(self.world.machines):
+            gpu = next((name for name in GPUS if machine.node.allocatable.get(name)), None)
+            if gpu is not None:
+                axes = self.world.kinds.axes
+                asked = int(self.world.rows.used[row][axes.index(gpu)]) if gpu in axes else 0
+                used[row], threshold[row] = asked / machine.node.allocatable[gpu], down.gpu_utilisation_threshold
+        return used, threshold
+
+    def _within_limits(self, since_ms: Mapping[int, int]) -> Mapping[int, int]:
+        """Nodes that have waited for long enough and without which the cluster keeps `--cores-total` and its like."""
+        world, found = self.world, {}
+        left = held([world.machines[row].node for row in world.present() if row not in self.memory.deleting])
+        for row, since in since_ms.items():
+            node = world.machines[row].node.allocatable
+            if since + _ms(self.file.down.unneeded_s) < world.now and self.file.up.limits.spare(left, node):
+                left, found[row] = self.file.up.limits.added(left, node, -1), since
+        return found
+
     def _taint_softly(self) -> None:
-        """Unneeded nodes get a PreferNoSchedule taint and needed ones lose it, at most ten in one loop (actuation/softtaint)."""
+        """Unneeded nodes get a PreferNoSchedule taint and needed ones lose it, so many in one loop (actuation/softtaint)."""
         rows, present = self.world.rows, self.world.present()
         wrong = [row for row in present if rows.soft[row] and row not in self.memory.unneeded]
         wrong += [row for row in self.memory.unneeded if not rows.soft[row]]
-        for row in wrong[:SOFT_TAINTS]:
+        for row in wrong[: self.file.down.soft_taints]:
             rows.soft[row] = 1 - rows.soft[row]
         if wrong:
             self.polling.note()
