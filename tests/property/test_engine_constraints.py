@@ -241,3 +241,32 @@ def test_eligible_follows_selector_taints_and_required_affinity() -> None:
     assert eligible(replace(shape, rules=replace(tolerant, node_selector=((ZONE, "z0"), ("disk", "ssd")))), pool)
     assert not eligible(replace(shape, rules=replace(tolerant, node_selector=(("disk", "hdd"),))), pool)
     assert not eligible(replace(shape, rules=replace(tolerant, required=(NodeTerm((Requirement("disk", "NotIn", ("ssd",)),)),))), pool)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1_000_000))
+def test_percentage_of_nodes_to_score_examines_the_nodes_of_the_explaining_scheduler(seed: int) -> None:
+    """numFeasibleNodesToFind and the round-robin start of schedule_one.go: of 230 nodes 112 (50 - 230 // 125 = 49 %)."""
+    rng = np.random.default_rng(seed)
+    percentage = (0, 60)[seed % 2]
+    none = np.zeros(0, int)
+    shapes = [PodShape(int(rng.integers(1, 9)) * 250, 512, rules=random_rules(rng) if k % 2 else None) for k in range(4)]
+    trace = trace_of(shapes, 2, none, none, none).with_dynamic([(shape, 20) for shape in shapes])
+    pools = (
+        NodePool("a", "z0", "x", NodeShape("n", 4000, 16_384), 150, 150, True, labels={"disk": "ssd", "rack": "r"}),
+        NodePool("b", "z1", "x", NodeShape("n", 8000, 16_384), 80, 80, True, labels={"disk": "hdd"}),
+    )
+    state = State(trace, Fleet(pools), POLICIES["default"], "1.36", tie_seed=0, percentage=percentage)
+    for slot in range(state.layout.slots):
+        state.join(slot, 0, pools[state.pool_of[slot]].shape)
+    cluster, start = Cluster(same_nodes(state)), 0
+    for p in rng.permutation(state.placed.size).tolist():
+        shape = state.trace.shapes[state.shape[p]]
+        found = decision(cluster, same_pod(shape, p), shape, 1, percentage=percentage, start=start)
+        state.start_pods([p], 0)
+        start = (start + found.examined) % len(cluster)
+        if found.best.size:
+            assert int(state.placed[p]) == found.best[0]
+            cluster.add(same_pod(shape, p), int(state.placed[p]))
+        else:
+            assert state.end_pods([p], 0) == 0
