@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from simulator.ingest.bill_lines import BILL_KEYS, KEY_TYPES, SUM_TYPES
 from simulator.ingest.currency import Rates
 from simulator.ingest.deliveries import Delivery
 from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
+from simulator.ingest.inflate import NotInBlocks, block_relations
 from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
 from simulator.ingest.tabular import Table, damaged, letters, open_table, quoted, text_literal, without_nulls
@@ -24,6 +26,7 @@ DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for
 SOURCE_ROWS = "burstline_source_rows"
 """Column of a table that was grouped before: how many rows of the bill each of its rows stands for."""
 _NAMED_ROWS = 5
+_PACKED_BYTES = 4 * 1024 * 1024  # packed text below it is read in one go
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def stage(
         raise BillingFormatError(Problem(f"{delivery.place}: header", found, "export these columns too"))
     try:
         grouping = form.group(connection, table, options or Options())
-        _read_groups(connection, table, grouping)
+        _read_groups(connection, table, grouping, scratch)
         _refuse_bad_rows(connection, delivery, table, form, grouping, scratch)
         headers = _headers(connection, delivery, name, form, grouping, rates, currency)
         derive_lines(connection, form, headers, rates)
@@ -125,7 +128,7 @@ def recognise(table: Table, place: str) -> str:
     return scores[0][1]
 
 
-def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping) -> None:
+def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping, scratch: Path) -> None:
     """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
     fixed = _fixed(grouping)
     known = {**grouping.reads, **grouping.rows}
@@ -134,19 +137,41 @@ def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: 
     same = _same_keys(keys, grouping)
     weight = table.columns.get(letters(SOURCE_ROWS), ())[:1]
     counted = _weighed if weight else str
-    groups = [*named({name: sql for name, sql in keys.items() if name not in same}), f"{counted('count(*)')} AS rows"]
-    groups += named({name: counted(sql) for name, sql in grouping.sums.items() if name not in constant})
+    by = {name: sql for name, sql in keys.items() if name not in same}
+    sums = {"rows": "count(*)"} | {name: sql for name, sql in grouping.sums.items() if name not in constant} | {"bad": "count_if(is_bad)"}
+    groups = [*named(by), *named({name: counted(sql) for name, sql in sums.items()})]
     bad = " OR ".join(check.sql for check in grouping.checks if not _names(check.sql, known) <= set(fixed)) or "false"
     more = [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight]
-    rows = f"(SELECT *, {bad} AS is_bad FROM {row_relation(table.relation, grouping, *more)})"
-    grouped = f"SELECT {', '.join(groups)}, {counted('count_if(is_bad)')} AS bad FROM {rows} GROUP BY ALL"
+
+    def grouped(relation: str) -> str:
+        rows = f"(SELECT *, {bad} AS is_bad FROM {row_relation(relation, grouping, *more)})"
+        return f"SELECT {', '.join(groups)} FROM {rows} GROUP BY ALL"
+
+    together = f"SELECT {', '.join([*by, *(f'sum({name}) AS {name}' for name in sums)])} FROM raw_block GROUP BY ALL"
+    in_blocks = _read_blocks(connection, table, grouped, scratch)
     spelt = {} if table.is_text else {name for name in grouping.keys if grouping.reads.get(name, "").startswith("coalesce(")}
     own = {name: same.get(name, name) for name in (*grouping.keys, *grouping.sums) if name not in constant}
     items = [f"{without_nulls(source) if name in spelt else source} AS {name}" for name, source in own.items()]
     outer = named({name: _of_rows(sql) for name, sql in constant.items()})
     once = ", ".join(named(fixed)) or "0 AS nothing"
-    select = f"SELECT {', '.join([*items, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({grouped}))"
+    groups_of_all = together if in_blocks else grouped(table.relation)
+    select = f"SELECT {', '.join([*items, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({groups_of_all}))"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
+    connection.execute("DROP TABLE IF EXISTS raw_block").fetchall()
+
+
+def _read_blocks(connection: duckdb.DuckDBPyConnection, table: Table, grouped: Callable[[str], str], scratch: Path) -> bool:
+    """`raw_block`: the groups of each block of packed text. False where there is none, or a block cannot be read by itself."""
+    if not any(part.is_packed and part.file.stat().st_size >= _PACKED_BYTES for part in table.parts):
+        return False
+    try:
+        with closing(block_relations(table.parts, scratch)) as relations:
+            for number, relation in enumerate(relations):
+                into = "INSERT INTO raw_block" if number else "CREATE OR REPLACE TEMP TABLE raw_block AS"
+                connection.execute(f"{into} {grouped(relation)}").fetchall()
+    except (NotInBlocks, duckdb.InvalidInputException, duckdb.IOException):
+        return False  # read as a whole it is either fine or refused with its line
+    return True
 
 
 def row_relation(relation: str, grouping: Grouping, *more: str) -> str:

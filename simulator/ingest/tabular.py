@@ -54,13 +54,43 @@ class Column:
 
 
 @dataclass(frozen=True)
+class TextPart:
+    """One text file: the names of its columns in the relation, in its own order, and how it is dressed."""
+
+    file: Path
+    names: tuple[str, ...]
+    delimiter: str
+    is_packed: bool
+
+    def relation(self, block: Path | None = None, *, has_header: bool = True, absent: Sequence[str] = ()) -> str:
+        """SQL of a FROM clause: the file, or a plain `block` of its records, with `absent` columns as NULL."""
+        columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(self.names)))
+        select = ", ".join(
+            [*(f"c{n} AS {quoted(name)}" for n, name in enumerate(self.names)), *(f"NULL::VARCHAR AS {quoted(n)}" for n in absent)]
+        )
+        nulls = ", ".join(map(text_literal, NULL_TEXTS))
+        packing = "gzip" if self.is_packed and block is None else "none"
+        shape = f"auto_detect=false, header={str(has_header).lower()}, columns={{{columns}}}, quote='\"', escape='\"'"
+        limits = f"delim={text_literal(self.delimiter)}, nullstr=[{nulls}], compression='{packing}', hive_partitioning=false"
+        return f"(SELECT {select} FROM read_csv({text_literal(str(block or self.file))}, {shape}, {limits}))"
+
+
+@dataclass(frozen=True)
 class Table:
-    """Files read together. `relation` is the text of a FROM clause; `columns` by their letters (case variants share them)."""
+    """Files read together. `relation` is the text of a FROM clause; `columns` by their letters (case variants share them).
+
+    `parts`: the files one by one when they are text.
+    """
 
     files: tuple[Path, ...]
     relation: str
     columns: dict[str, tuple[Column, ...]]
-    is_text: bool
+    parts: tuple[TextPart, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the files are text, in which the reader tells every spelling of nothing already."""
+        return bool(self.parts)
 
     def has(self, name: str) -> bool:
         """Whether a column with these letters exists."""
@@ -176,29 +206,20 @@ def _parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], reada
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise BillingFormatError(damaged(readable, error)) from None
-    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1], row[0]) for row in described]), is_text=False)
+    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1], row[0]) for row in described]))
 
 
 def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
     columns: dict[str, tuple[Column, ...]] = {}
-    selects = []
+    parts = []
     for file in readable:
         written, delimiter = read_header(file)
         names = _told_apart(file, written)
         found = [Column(name, "VARCHAR", label) for name, label in zip(names, written, strict=True)]
         columns = {**_by_letters(found), **columns}
-        selects.append(_read_csv(file, names, delimiter))
-    return Table(tuple(files), f"({' UNION ALL BY NAME '.join(selects)})", columns, is_text=True)
-
-
-def _read_csv(file: Path, names: Sequence[str], delimiter: str) -> str:
-    columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(names)))
-    select = ", ".join(f"c{number} AS {quoted(name)}" for number, name in enumerate(names))
-    nulls = ", ".join(map(text_literal, NULL_TEXTS))
-    compression = "gzip" if container(file) == "gzip" else "none"
-    shape = f"auto_detect=false, header=true, columns={{{columns}}}, delim={text_literal(delimiter)}, quote='\"', escape='\"'"
-    limits = f"nullstr=[{nulls}], compression='{compression}', hive_partitioning=false"
-    return f"SELECT {select} FROM read_csv({text_literal(str(file))}, {shape}, {limits})"
+        parts.append(TextPart(file, tuple(names), delimiter, container(file) == "gzip"))
+    relation = " UNION ALL BY NAME ".join(f"SELECT * FROM {part.relation()}" for part in parts)
+    return Table(tuple(files), f"({relation})", columns, tuple(parts))
 
 
 def read_header(file: Path) -> tuple[list[str], str]:
