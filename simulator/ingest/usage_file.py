@@ -22,7 +22,7 @@ from simulator.ingest.usage_files import FileOptions, HourlyRows, RawSamples, ki
 from simulator.ingest.usage_finish import finish
 from simulator.ingest.usage_hours import from_ms, to_ms
 from simulator.ingest.usage_raw import PHASE_METRIC, by_metric, grid_of, measure_part, owners_of
-from simulator.ingest.usage_store import Imported, insert, load_usage, open_usage
+from simulator.ingest.usage_store import Imported, frugal, insert, load_usage, open_usage
 from simulator.progress import SILENT, Progress
 
 
@@ -52,7 +52,7 @@ def import_files(
     if problems:
         raise MetricsError(problems)
     job = hashlib.sha256(repr(sorted(map(str, paths))).encode()).hexdigest()[:16]
-    with transaction(connection):
+    with frugal(connection), transaction(connection):
         raw = _stage_raw(connection, job, [(path, one) for path, one in read if isinstance(one, RawSamples)], options)
         rows = [one for _, one in read if isinstance(one, HourlyRows)]
         parts: list[HourlyRows | _Staged] = [*rows, *([raw] if raw else [])]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
 
 from models.errors import MetricsError, Problem
 from simulator.ingest.metric_names import MEASURES, Subject
-from simulator.ingest.usage_store import JOB_TABLES, LONGEST, Gap, Imported, insert
+from simulator.ingest.usage_store import JOB_TABLES, LONGEST, Gap, Imported, Query, insert
 
 ZERO_WHEN_COVERED = ("pods", "pods_pending", "cpu_request_m", "memory_request_mib", "gpu_request")
 ZERO_WITHOUT_PODS = ("cpu_usage_m", "memory_usage_mib")
+ROWS_AT_A_TIME = 1_000_000
 NEEDED = ("pods", "cpu_request_m", "memory_request_mib", "cpu_usage_m", "memory_usage_mib")
 TABLES: dict[Subject, tuple[str, ...]] = {
     "workload": ("usage", "usage_total"),
@@ -50,7 +51,7 @@ def finish(
     job: str,
     cluster: str,
     imported: Imported,
-    rows: Sequence[tuple[str, pa.Table]] = (),
+    rows: Sequence[tuple[str, pa.Table | Query]] = (),
 ) -> Imported:
     """Turn the staged pages of `job` and ready-made hourly `rows` (table name, rows) into the store's tables.
 
@@ -165,11 +166,19 @@ def _total(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Import
 
 
 def _refuse_twice(connection: duckdb.DuckDBPyConnection, cluster: str, imported: Imported) -> None:
-    found = connection.execute(
-        """SELECT hour, namespace, workload, count(*) FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?
-        GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 5""",
-        [cluster, *_range(imported)],
-    ).fetchall()
+    """Look at as many hours at a time as hold `ROWS_AT_A_TIME` rows, so that the look takes bounded memory."""
+    within = "FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?"
+    rows = connection.execute(f"SELECT count(*) {within}", [cluster, *_range(imported)]).fetchall()[0][0]
+    hours = round((imported.end - imported.start) / timedelta(hours=1))
+    step = timedelta(hours=max(1, hours * ROWS_AT_A_TIME // max(rows, 1)))
+    found: list[tuple[datetime, str, str, int]] = []
+    start, end = _range(imported)
+    while start < end and not found:
+        found = connection.execute(
+            f"SELECT hour, namespace, workload, count(*) {within} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 5",
+            [cluster, start, min(start + step, end)],
+        ).fetchall()
+        start += step
     if found:
         raise MetricsError(
             Problem(

@@ -6,7 +6,8 @@ answered stay in `usage_part` until the import ends, so an interrupted import go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from models.horizon import Horizon
 from models.resources import CPU, MEMORY, PODS, ResourceAxes
 from models.usage import UsageHistory, WorkloadKey
 from simulator.ingest.metric_names import MEASURES
-from simulator.ingest.store import ensure_part, open_store
+from simulator.ingest.store import MEMORY_LIMIT_MIB, ensure_part, open_store
 
 PART, VERSION = "usage", 2
 
@@ -54,6 +55,7 @@ OWNERS_DDL = """CREATE TABLE gpu_owner (cluster VARCHAR NOT NULL, hour TIMESTAMP
     instance VARCHAR, profile VARCHAR, namespace VARCHAR NOT NULL, workload VARCHAR NOT NULL, gpus_held DOUBLE, gpus_busy DOUBLE,
     power_w DOUBLE, memory_used_mib DOUBLE)"""
 GPU = "nvidia.com/gpu"
+FRUGAL_MIB = 192  # duckdb fills what it may hold before it writes; beside an import's own memory that is enough
 LONGEST = timedelta(days=20 * 366)
 JOB_TABLES = ("usage_page", "usage_page_gap", "usage_page_warning", "usage_part", "usage_namespace")
 USAGE_COLUMNS = ("hour", "namespace", "workload", "labels", *MEASURES["workload"])
@@ -100,13 +102,40 @@ def open_usage(path: Path | str | None, *, read_only: bool = False) -> duckdb.Du
     return connection
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, **constants: str) -> None:
-    """Append arrow rows by column name, with constant columns added."""
+@dataclass(frozen=True)
+class Query:
+    """Rows that stay where they are until the store takes them: SQL for its connection, so that no more than duckdb needs is held."""
+
+    sql: str
+    parameters: tuple[str | datetime, ...]
+    place: str
+
+
+@contextmanager
+def frugal(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Less memory for duckdb while much is written."""
+    connection.execute(f"SET memory_limit='{FRUGAL_MIB}MiB'")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET memory_limit='{MEMORY_LIMIT_MIB}MiB'")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | Query, **constants: str) -> None:
+    """Append rows by column name, with constant columns added."""
+    fixed = "".join(f", ? AS {name}" for name in constants)
+    if isinstance(rows, Query):
+        parameters = [*constants.values(), *rows.parameters]
+        try:
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT incoming.*{fixed} FROM ({rows.sql}) AS incoming", parameters)
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise MetricsError(Problem(rows.place, f"a file that cannot be read ({first})", "write or fetch it again")) from None
+        return
     if not rows.num_rows:
         return
     connection.register("incoming", rows)
     try:
-        fixed = "".join(f", ? AS {name}" for name in constants)
         connection.execute(f"INSERT INTO {table} BY NAME SELECT *{fixed} FROM incoming", list(constants.values()))
     finally:
         connection.unregister("incoming")

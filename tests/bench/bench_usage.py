@@ -1,4 +1,4 @@
-"""Usage ingest: the byte parser against orjson in one run, and 10 M samples of a server in bounded memory.
+"""Usage ingest: the byte parser against orjson in one run; 10 M samples of a server and 10 M parquet rows in bounded memory.
 
 The server is a loopback one that writes what Prometheus writes (values of 16 to 17 digits, as rates have); the import runs
 in a process of its own, whose peak resident memory is measured (VmHWM: getrusage would tell the parent's peak).
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import duckdb
 import numpy as np
 import orjson
 
@@ -53,6 +54,24 @@ seconds = time.perf_counter() - before
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(json.dumps([done.samples, seconds, int(peak.split()[1]) / 1024]))
 """
+FILE_CHILD = """
+import json, sys, time
+from pathlib import Path
+from simulator.ingest.usage_file import import_files
+from simulator.ingest.usage_files import FileOptions
+from simulator.ingest.usage_store import open_usage
+path, store = sys.argv[1:]
+before = time.perf_counter()
+with open_usage(store) as connection:
+    done = import_files(connection, [Path(path)], FileOptions())
+seconds = time.perf_counter() - before
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(json.dumps([done.tables["usage"], seconds, int(peak.split()[1]) / 1024]))
+"""
+FILE_ROWS = """COPY (SELECT TIMESTAMP '2026-03-02' + to_hours((i // {series})::INTEGER) AS hour, 'team-' || (i % 40) AS namespace,
+    'workload-' || (i % {series}) AS workload, 2.0 AS pods, 1000 + (i * 7919) % 977 AS cpu_request_m,
+    2048 + (i * 104729) % 1013 AS memory_request_mib, (i * 7919) % 977 / 1.7 AS cpu_usage_m, (i * 104729) % 1013 / 1.3 AS memory_usage_mib
+    FROM range({rows}) AS t(i)) TO '{path}' (FORMAT parquet)"""
 
 
 def rows(scale: str) -> list[dict[str, Any]]:
@@ -75,7 +94,26 @@ def rows(scale: str) -> list[dict[str, Any]]:
         {"name": f"import of {millions:.2f} M samples, server included", "measured": millions / seconds, "unit": "M samples/s",
          "target": None, "passed": samples > 0},
     ]  # fmt: skip
-    return found
+    return found + _parquet_import(5_000 if full else 10, 2_000 if full else 24)
+
+
+def _parquet_import(series: int, hours: int) -> list[dict[str, Any]]:
+    """Peak memory and speed of a parquet file's import in a process of its own, into a store file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "usage.parquet"
+        with duckdb.connect() as connection:
+            connection.execute(FILE_ROWS.format(series=series, rows=series * hours, path=path)).fetchall()
+        size_mib = path.stat().st_size / 2**20
+        command = [sys.executable, "-c", FILE_CHILD, str(path), str(Path(folder) / "store.duckdb")]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    kept, seconds, memory_mib = json.loads(done.stdout)
+    title = f"parquet usage of {kept / 1e6:.2f} M rows ({size_mib:.0f} MiB)"
+    return [
+        {"name": f"{title}, peak memory", "measured": float(memory_mib), "unit": "MiB",
+         "target": MEMORY_TARGET_MIB, "passed": memory_mib <= MEMORY_TARGET_MIB},
+        {"name": f"{title}, into a store", "measured": kept / seconds / 1e6, "unit": "M rows/s", "target": None,
+         "passed": kept == series * hours},
+    ]  # fmt: skip
 
 
 def _body(series: int, start_s: int, points: int, digits: int = 17) -> bytes:

@@ -20,4 +20,6 @@ def test_every_row_is_measured() -> None:
     assert found["Prometheus parser, 17-digit values"]["passed"]
     assert found["Prometheus parser, values of 5 digits"]["passed"]
     assert found["import of 0.00 M samples, peak memory"]["measured"] > 0
+    assert found["parquet usage of 0.00 M rows (0 MiB), peak memory"]["measured"] > 0
+    assert found["parquet usage of 0.00 M rows (0 MiB), into a store"]["passed"]
     assert all(set(row) == {"name", "measured", "unit", "target", "passed"} for row in found.values())

@@ -19,7 +19,7 @@ from models.errors import MetricsError, Problem
 from models.registry import Registry
 from simulator.ingest.metric_names import DEFAULT_PRESET, Matcher
 from simulator.ingest.prometheus_parse import Series
-from simulator.ingest.usage_store import Gap
+from simulator.ingest.usage_store import Gap, Query
 
 HEAD_BYTES = 65_536
 LARGEST_TEXT_BYTES = 2**31
@@ -50,7 +50,7 @@ class RawSamples:
 class HourlyRows:
     """Ready-made rows by table of the store, without its `cluster` column."""
 
-    tables: Sequence[tuple[str, pa.Table]]
+    tables: Sequence[tuple[str, pa.Table | Query]]
     start: datetime
     end: datetime
     series: int

@@ -2,7 +2,7 @@
 
 Columns: hour (timestamp, UTC, whole hours), namespace, workload, labels (map of text, optional), and any of pods,
 cpu_request_m, memory_request_mib, cpu_limit_m, memory_limit_mib, cpu_usage_m, memory_usage_mib, pods_pending,
-gpu_request. A null is a value that was not measured.
+gpu_request. A null is a value that was not measured. The file is read by duckdb, piece by piece: its size does not matter.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from models.errors import MetricsError, Problem
 from simulator.ingest.metric_names import MEASURES
+from simulator.ingest.store import MEMORY_LIMIT_MIB
 from simulator.ingest.usage_files import USAGE_FILES, FileOptions, HourlyRows
-from simulator.ingest.usage_hours import EPOCH
-from simulator.ingest.usage_store import Gap
+from simulator.ingest.usage_store import Gap, Query
 
 KEYS = ("hour", "namespace", "workload")
 MAGIC = b"PAR1"
@@ -52,6 +51,7 @@ class UsageParquet:
         """All rows within the options' range, checked one by one."""
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone='UTC'")
+            connection.execute(f"SET memory_limit='{MEMORY_LIMIT_MIB}MiB'")
             try:
                 return _read(connection, path, options)
             except duckdb.Error as error:
@@ -60,26 +60,33 @@ class UsageParquet:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, path: Path, options: FileOptions) -> HourlyRows:
-    source = "read_parquet(?)"
+    """Check the file where it lies, one pass for the columns and one for the hours; its rows go straight into the store later."""
     name = glob.escape(str(path))
-    types = {row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}", [name]).fetchall()}
-    if not connection.execute(f"SELECT count(*) FROM {source}", [name]).fetchall()[0][0]:
+    types = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [name]).fetchall()}
+    if not connection.execute("SELECT count(*) FROM read_parquet(?)", [name]).fetchall()[0][0]:
         raise MetricsError(Problem(str(path), "no rows", "give a file with usage in it"))
     measures = _check_columns(path, types)
-    labels = "labels" if types.get("labels") == "MAP(VARCHAR, VARCHAR)" else "MAP {}::MAP(VARCHAR, VARCHAR)"
-    columns = [f"hour::TIMESTAMP AS hour, namespace, workload, coalesce({labels}, MAP {{}}) AS labels"]
+    columns = [f"hour::TIMESTAMP AS hour, namespace, workload, coalesce({_labels(types)}, MAP {{}}) AS labels"]
     columns += [f"{name}::DOUBLE AS {name}" for name in measures]
-    connection.execute(f"CREATE TEMP TABLE rows AS SELECT {', '.join(columns)} FROM {source}", [name])
-    _check_rows(connection, path, measures)
-    start, end = _cut(connection, options)
-    table: pa.Table = connection.sql("SELECT * FROM rows ORDER BY hour, namespace, workload").to_arrow_table()
-    if not table.num_rows:
+    source, parameters = _cut(f"SELECT {', '.join(columns)} FROM read_parquet(?)", name, options)
+    _check_rows(connection, path, name, columns, measures)
+    counts = ", ".join(f"count({name})" for name in measures)
+    first, last, series, *values = connection.execute(
+        f"SELECT min(hour), max(hour), count(DISTINCT (namespace, workload)), {counts} FROM ({source})", parameters
+    ).fetchall()[0]
+    if first is None:
         raise MetricsError(Problem(str(path), "no rows in the range", "widen --from and --to"))
-    series = connection.execute("SELECT count(DISTINCT (namespace, workload)) FROM rows").fetchall()[0][0]
-    values = sum(table.num_rows - table[name].null_count for name in measures)
+    start = options.start or first.replace(tzinfo=UTC)
+    end = options.end or last.replace(tzinfo=UTC) + timedelta(hours=1)
     unread = sorted(set(types) - {*KEYS, "labels", *measures})
     warnings = (f"{path.name}: columns that were not read: {', '.join(unread)}",) if unread else ()
-    return HourlyRows([("usage", table)], start, end, series, values, tuple(_gaps(connection, start, end)), warnings)
+    rows = Query(source, tuple(parameters), str(path))
+    gaps = tuple(_gaps(connection, source, parameters, start, end))
+    return HourlyRows([("usage", rows)], start, end, series, sum(values), gaps, warnings)
+
+
+def _labels(types: dict[str, str]) -> str:
+    return "labels" if types.get("labels") == "MAP(VARCHAR, VARCHAR)" else "MAP {}::MAP(VARCHAR, VARCHAR)"
 
 
 def _check_columns(path: Path, types: dict[str, str]) -> list[str]:
@@ -106,20 +113,22 @@ def _check_columns(path: Path, types: dict[str, str]) -> list[str]:
     return measures
 
 
-def _check_rows(connection: duckdb.DuckDBPyConnection, path: Path, measures: list[str]) -> None:
+def _check_rows(connection: duckdb.DuckDBPyConnection, path: Path, name: str, columns: list[str], measures: list[str]) -> None:
     """Refuse rows without a key, off the hour, and values that cannot be; name the first of each."""
     checks = {
         "hour IS NULL OR namespace IS NULL OR workload IS NULL OR NOT isfinite(hour)": "a row without hour, namespace or workload",
         "hour <> date_trunc('hour', hour)": "a time within an hour",
         **{f"{name} < 0 OR NOT isfinite({name})": f"{name} that is negative, NaN or infinite" for name in measures},
     }
+    source = f"(SELECT {', '.join(columns)} FROM read_parquet(?))"
+    counted = ", ".join(f"count_if({condition})" for condition in checks)
+    counts = connection.execute(f"SELECT {counted} FROM {source}", [name]).fetchall()[0]
     problems = []
-    for condition, found in checks.items():
-        bad = connection.execute(
-            f"SELECT hour, namespace, workload, count(*) OVER () FROM rows WHERE {condition} ORDER BY 1, 2, 3 LIMIT 1"
-        ).fetchall()
-        if bad:
-            hour, namespace, workload, count = bad[0]
+    for (condition, found), count in zip(checks.items(), counts, strict=True):
+        if count:
+            # FILTER, not WHERE: where a file's minimum is its maximum, WHERE takes every value for that one and loses a NaN
+            first = f"SELECT unnest(min({{h: hour, n: namespace, w: workload}}) FILTER (WHERE {condition})) FROM {source}"
+            hour, namespace, workload = connection.execute(first, [name]).fetchall()[0]
             problems.append(
                 Problem(f"{path}: {namespace}/{workload} at {hour}", f"{found} ({count} rows)", "mend the source and write the file again")
             )
@@ -127,21 +136,23 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, path: Path, measures: lis
         raise MetricsError(problems[:_SHOWN])
 
 
-def _cut(connection: duckdb.DuckDBPyConnection, options: FileOptions) -> tuple[datetime, datetime]:
-    """Keep the hours asked for; the range that the import covers."""
-    if options.start:
-        connection.execute("DELETE FROM rows WHERE hour < ?", [options.start.replace(tzinfo=None)])
-    if options.end:
-        connection.execute("DELETE FROM rows WHERE hour >= ?", [options.end.replace(tzinfo=None)])
-    first, last = connection.execute("SELECT min(hour), max(hour) FROM rows").fetchall()[0]
-    start = options.start or (first.replace(tzinfo=UTC) if first else EPOCH)
-    end = options.end or (last.replace(tzinfo=UTC) + timedelta(hours=1) if last else EPOCH)
-    return start, end
+def _cut(query: str, name: str, options: FileOptions) -> tuple[str, list[str | datetime]]:
+    """The query with the hours asked for, and its parameters."""
+    parameters: list[str | datetime] = [name]
+    conditions = []
+    for limit, operator in ((options.start, ">="), (options.end, "<")):
+        if limit:
+            conditions.append(f"hour {operator} ?")
+            parameters.append(limit.replace(tzinfo=None))
+    return query + (f" WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
 
 
-def _gaps(connection: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> list[Gap]:
+def _gaps(
+    connection: duckdb.DuckDBPyConnection, source: str, parameters: list[str | datetime], start: datetime, end: datetime
+) -> list[Gap]:
     """Runs of hours without a row."""
-    hours = [row[0].replace(tzinfo=UTC) for row in connection.execute("SELECT DISTINCT hour FROM rows ORDER BY 1").fetchall()]
+    rows = connection.execute(f"SELECT DISTINCT hour FROM ({source}) ORDER BY 1", parameters).fetchall()
+    hours = [row[0].replace(tzinfo=UTC) for row in rows]
     before = [start, *(hour + timedelta(hours=1) for hour in hours)]
     return [Gap("usage", a, b, "no rows") for a, b in zip(before, [*hours, end], strict=True) if a < b]
 
