@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from models.units import cpu_text, memory_text
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile
+from simulator.engine.autoscalers.karpenter_catalog import launchable
 from simulator.engine.autoscalers.karpenter_input import KarpenterFile
 from simulator.engine.kube.objects import CPU, MEMORY, PODS, Amounts, Node, Pod, node_affinity_matches, untolerated
 
@@ -62,10 +63,11 @@ def pool_offers(file: KarpenterFile, kinds: Kinds) -> tuple[Offer, ...]:
     owned = tuple(Offer(node.name, node.allocatable, node) for node, _ in file.owned)
     catalog = file.catalog
     launched = tuple(
-        Offer(f"{pool.name}/{catalog.names[at]}", dict(zip(kinds.axes, catalog.allocatable[at].tolist(), strict=True)), pool.node)
+        Offer(f"{pool.name}/{kind.name}", dict(zip(kinds.axes, catalog.allocatable[at].tolist(), strict=True)), node)
         for pool in file.pools
-        for at in range(len(catalog.names))
-        if pool.usable[at] and bool((catalog.capacity[at] <= pool.limits).all())
+        for at, kind in enumerate(catalog.types)
+        if catalog.suiting(pool.requirements)[at] and all(kind.capacity.get(name, 0) <= most for name, most in pool.limits.items())
+        for node in launchable(pool, kind)
     )
     return owned + launched
 

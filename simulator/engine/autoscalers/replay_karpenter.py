@@ -1,42 +1,95 @@
 """Karpenter on the clock of a replay: one process batches and launches, one looks for nodes to remove.
 
-The real constants are kept as they are, in seconds: batches of 1 s idle and 10 s at most, a look every 10 s, 15 s between
-a consolidation and its validation, nominations of 20 s, pod events noted at most every 10 s. Source:
-kubernetes-sigs/karpenter pkg/controllers/{provisioning,disruption,nodeclaim} at 1.14.
+Every time is the real program's own constant or, in `Pace`, what the recordings show of its provider and API server.
+Source: kubernetes-sigs/karpenter pkg/controllers/{provisioning,disruption,nodeclaim,state} at 1.14.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import simpy
 
 from models.units import MS_PER_S
-from simulator.engine.autoscalers.binpacking import Matrix, Vector
-from simulator.engine.autoscalers.karpenter import Claim, Existing, Pool, Provisioning, provision
-from simulator.engine.autoscalers.karpenter_consolidation import Candidate, Command, empty_nodes, one_node, several_nodes, within_budgets
+from simulator.engine.autoscalers.karpenter import NODES, Claim, Existing, Provisioning, Settings, Waiting, daemon_suits, provision
+from simulator.engine.autoscalers.karpenter_budgets import allowance
+from simulator.engine.autoscalers.karpenter_catalog import CAPACITY_TYPE, INSTANCE_TYPE, NODEPOOL, Offering, Pool
+from simulator.engine.autoscalers.karpenter_consolidation import (
+    NODE_COST,
+    Candidate,
+    Command,
+    Market,
+    Outcome,
+    best_first,
+    empty_nodes,
+    eviction_cost,
+    in_turns,
+    one_node,
+    several_nodes,
+    within_budgets,
+)
 from simulator.engine.autoscalers.karpenter_input import KarpenterFile
+from simulator.engine.autoscalers.karpenter_names import node_name
+from simulator.engine.autoscalers.karpenter_topology import Standing
 from simulator.engine.autoscalers.polling import Story
+from simulator.engine.autoscalers.replay_rows import RunningPod
+from simulator.engine.autoscalers.replay_scheduler import with_rules
 from simulator.engine.autoscalers.replay_world import World, unschedulable
-from simulator.engine.kube.objects import HOSTNAME
+from simulator.engine.kube.objects import HOSTNAME, ZONE, Node, untolerated
 from simulator.streams import Streams
 
 POLL_MS = 10 * MS_PER_S
-FIRST_LOOK_MS = 500
-"""Karpenter is started just before second 0, as in the recordings; later looks follow from the first."""
+"""Between looks of the disruption controller (pollingPeriod)."""
+
 VALIDATE_MS = 15 * MS_PER_S
-NOMINATED_MS = 20 * MS_PER_S
+"""Between a consolidation command and its validation (commandValidationDelay)."""
+
+LEAST_NOMINATED_MS = 10 * MS_PER_S
+"""A node is kept for the pods it was chosen for as long as two of the longest batches, this at least (nominationPeriod)."""
+
 POD_EVENT_MS = 10 * MS_PER_S
-LAUNCH_MS = 250
-LAUNCH_EACH_MS = 50
-TERMINATE_MS = 5 * MS_PER_S
-EVICT_MS = 400
-NOTICE_MS = 300
-ZONE = "zone-a"
-METHODS = ("empty", "several", "one")
+"""Pod events of a node are noted at most this often (podevents dedupeTimeout)."""
+
+RETRY_MS = 10 * MS_PER_S
+"""Pods that still wait ask again (provisioning's PodController requeue)."""
+
+WAIT_READY_MS = MS_PER_S
+"""How often a replacement is looked at (queue's requeue)."""
+
+DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
+METHODS = {"empty": "Empty", "several": "Underutilized", "one": "Underutilized"}
+NO_UNDERUSE = "WhenEmpty"
+
+
+REGISTER_MS = MS_PER_S
+"""The NodeClaim controller looks for a launched node again after this long (requeue of registration)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Milliseconds that no constant of Karpenter gives, read from the log of the real one beside the kwok provider.
+
+    first_look : Karpenter is started just before second 0, as in the recordings; later looks follow from the first
+    launch : NodeClaim created to launched (284 launches: median 45, nine of ten within 230)
+    register : beyond `REGISTER_MS`, launched to registered (median 190, nine of ten within 550)
+    evict, notice : taint to eviction, and a pod event to its note on the NodeClaim
+    terminate : drained to gone
+    """
+
+    first_look: int = 500
+    launch: int = 45
+    register: int = 190
+    evict: int = 400
+    notice: int = 300
+    terminate: int = 5_000
+
+
+PACE = Pace()
 
 
 @dataclass(slots=True)
@@ -45,7 +98,8 @@ class Launched:
 
     pool: Pool
     type: int
-    price_usd_per_h: float
+    offering: Offering
+    capacity: Mapping[str, int]
     event_ms: int
     nominated_ms: int = 0
     leaving: bool = False
@@ -64,21 +118,32 @@ class Karpenter:
 
     def __init__(self, world: World, file: KarpenterFile, streams: Streams) -> None:
         self.world, self.file = world, file
+        self.settings = Settings(world.kinds, file.catalog, file.pools, file.daemons, fewer_values=file.switches.fewer_values)
         self.nodes: dict[int, Launched] = {}
         self.log = Log()
+        self._costs = [max(0.0, eviction_cost(pod)) for pod in world.kinds.pods]
+        self._kept = [pod.annotations.get(DO_NOT_DISRUPT) == "true" for pod in world.kinds.pods]
+        self._ruled = any(map(with_rules, world.kinds.pods))
         self._batch: set[int] = set()
         self._pulse = world.env.event()
         self._names = streams("karpenter-names")
-        self._phase_ms = FIRST_LOOK_MS + int(streams("karpenter-phase").integers(FIRST_LOOK_MS))
-        world.on_unschedulable = self._trigger
+        self._maps = streams("karpenter-maps")
+        self._late = streams("karpenter-registration")
+        self._phase_ms = PACE.first_look + int(streams("karpenter-phase").integers(PACE.first_look))
+        world.on_refused = self._trigger
         world.on_pod = self._pod_event
         for node, group in file.owned:
-            world.make_ready(world.add_node(node, group))
+            row = world.add_node(node, group, node.labels.get(ZONE, ""))
+            world.reserve(row, [pod for pod in file.daemons if untolerated(node.taints, pod) is None])
+            world.make_ready(row)
 
-    def _trigger(self) -> None:
-        waiting = {id(pod) for pod in self.world.waiting if pod.attempts}
-        if waiting - self._batch:
-            self._batch |= waiting
+    def _pick(self, count: int) -> int:
+        return int(self._maps.integers(count)) if count > 1 else 0
+
+    def _trigger(self, pod: RunningPod) -> None:
+        """A pod asks for a node; it opens a batch or keeps it open, but only once in each."""
+        if id(pod) not in self._batch:
+            self._batch.add(id(pod))
             if not self._pulse.triggered:
                 self._pulse.succeed()
 
@@ -105,87 +170,125 @@ class Karpenter:
                 if not self._pulse.triggered:
                     break
             self._batch.clear()
-            yield from self._launch_all(self._round())
+            self._launch_all(self._round())
             if unschedulable(self.world):
                 env.process(self._again())
 
     def _again(self) -> Story:
         """Pods that still wait ask again after ten seconds."""
-        yield self.world.env.timeout(POLL_MS)
-        self._trigger()
+        yield self.world.env.timeout(RETRY_MS)
+        for pod in unschedulable(self.world):
+            self._trigger(pod)
 
     def _round(self) -> Provisioning:
         """Schedule what waits and what runs on nodes that are about to go."""
-        counts = self._waiting()
-        for row in self.nodes:
-            if self.nodes[row].leaving and self.world.rows.present[row]:
-                counts = counts + self.world.rows.counts[row]
+        leaving = [row for row, node in self._mine() if node.leaving]
         rows = self._stayers()
-        result = self._provision(counts, rows)
+        result = self._provision([*self._waiting(), *self._moving(leaving, leaves=True)], rows)
         for at in np.flatnonzero(result.placed.any(axis=1)):
             if rows[at] in self.nodes:
-                self.nodes[rows[at]].nominated_ms = self.world.now + NOMINATED_MS
+                self.nodes[rows[at]].nominated_ms = self.world.now + max(2 * self.file.longest_ms, LEAST_NOMINATED_MS)
         return result
 
-    def _provision(self, counts: Vector, rows: Sequence[int], taken: Matrix | None = None) -> Provisioning:
-        world, index = self.world, np.array(rows, dtype=np.int64)
-        free = world.free()[index] if taken is None else world.free()[index] - taken
-        allowed = world.rows.allowed[index]
-        best = np.array([sum(term.weight for term in pod.preferred) for pod in world.kinds.pods], dtype=np.int64)
-        liked = allowed & (world.rows.preferred[index] >= best)
-        used = [
-            sum((self.file.catalog.capacity[node.type] for row, node in self._mine() if node.pool is pool), world.kinds.vector({}))
-            for pool in self.file.pools
-        ]
-        return provision(counts, world.kinds, Existing(free, allowed, liked), self.file.pools, self.file.catalog, used)
+    def _provision(self, queue: Sequence[Waiting], rows: Sequence[int]) -> Provisioning:
+        free = self.world.free()
+        existing = [self._existing(row, free[row]) for row in rows]
+        return provision(queue, self.settings, existing, self._standing(rows) if self._ruled else (), self._pick)
+
+    def _existing(self, row: int, free: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Existing:
+        node, mine = self.world.machines[row].node, self.nodes.get(row)
+        ports = tuple(port for pod in self.world.machines[row].pods for port in self.world.kinds.pods[pod.kind].ports)
+        if mine is None:
+            return Existing(node.labels, free, node.taints, ports)
+        ready = self.world.machines[row].ready_ms >= 0
+        return Existing(node.labels, free, node.taints, ports, mine.pool.name, mine.capacity, self._quiet(row), ready)
+
+    def _standing(self, rows: Sequence[int]) -> list[Standing]:
+        """Pods that stay where they are, as the topology counts them."""
+        found = []
+        for row in rows:
+            machine = self.world.machines[row]
+            for kind, count in sorted(Counter(pod.kind for pod in machine.pods).items()):
+                found.append(Standing(self.world.kinds.pods[kind], machine.node.labels, machine.node.taints, count))
+        return found
 
     def _mine(self) -> list[tuple[int, Launched]]:
         return [(row, node) for row, node in self.nodes.items() if self.world.rows.present[row]]
 
-    def _waiting(self) -> Vector:
-        counts = self.world.kinds.requests[:, 0] * 0
-        for pod in unschedulable(self.world):
-            counts[pod.kind] += 1
-        return counts
+    def _waiting(self) -> list[Waiting]:
+        """Pods that the scheduler refused; of equal size the older second goes first, then the UID, which is chance."""
+        return [Waiting(pod.kind, (float(pod.created_ms // MS_PER_S), pod.order)) for pod in unschedulable(self.world)]
+
+    def _moving(self, rows: Sequence[int], *, leaves: bool = False) -> list[Waiting]:
+        pods = (pod for row in rows for pod in self.world.machines[row].pods)
+        return [Waiting(pod.kind, (float(pod.created_ms // MS_PER_S), pod.order), moves=True, leaves=leaves) for pod in pods]
 
     def _stayers(self, without: Sequence[int] = ()) -> list[int]:
         """Rows that pods may be sent to: ready ones first, then by name."""
         rows = [row for row in self.world.present() if row not in without and not (row in self.nodes and self.nodes[row].leaving)]
         return sorted(rows, key=lambda row: (self.world.machines[row].ready_ms < 0, self.world.machines[row].node.name))
 
-    def _launch_all(self, result: Provisioning) -> Story:
-        boot_ms = self._boot_ms()
+    def _launch_all(self, result: Provisioning) -> None:
+        """All claims of a round are launched at once; which is ready first is chance."""
         for claim in result.claims:
-            yield self.world.env.timeout(self.world.jitter(LAUNCH_EACH_MS))
-            self._launch(claim, boot_ms)
+            if not self._over_limit(claim.pool):
+                self._launch(claim)
+
+    def _over_limit(self, pool: Pool) -> bool:
+        """Whether the pool's nodes, those about to go among them, are beyond a limit already (Limits.ExceededBy)."""
+        mine = [node.capacity for _, node in self._mine() if node.pool is pool]
+        used = {name: sum(size.get(name, 0) for size in mine) for name in pool.limits}
+        return any(used[name] > most for name, most in pool.limits.items() if name != NODES)
 
     def _boot_ms(self) -> int:
-        """Launch to ready, the same for all nodes of a round."""
-        return self.world.jitter(LAUNCH_MS) + self.world.jitter(self.world.latencies.node_ready)
+        """Launch to ready; beyond the constants an exponential time, so that nodes of one round come one after the other."""
+        late_ms = self._late.exponential(PACE.register / np.log(2.0))
+        return self.world.jitter(PACE.launch) + REGISTER_MS + int(late_ms)
 
-    def _launch(self, claim: Claim, boot_ms: int) -> int:
-        """The provider makes the node of the cheapest offering, ready after `boot_ms`. Returns its row."""
-        world, catalog = self.world, self.file.catalog
-        kind, pool = claim.cheapest(), claim.pool
-        name = f"{pool.name}-{int(self._names.integers(36**5)):08d}"
-        amounts = dict(zip(world.kinds.axes, catalog.allocatable[kind].tolist(), strict=True))
-        node = replace(pool.node, name=name, allocatable=amounts, labels={**pool.node.labels, HOSTNAME: name})
-        group = f"{pool.name}/{catalog.names[kind]}/{pool.capacity_type[kind]}"
+    def _launch(self, claim: Claim) -> int:
+        """The provider makes the node of the cheapest offering. Returns its row."""
+        world, catalog, pool = self.world, self.file.catalog, claim.pool
+        kind, offering = catalog.launched(claim.types, claim.requirements, self._pick)
+        node = self._made(claim, kind, offering)
+        group = f"{pool.name}/{catalog.names[kind]}/{offering.capacity_type}"
         before = int(world.group_rows(group).size)
-        row = world.add_node(node, group, ZONE)
-        self.nodes[row] = Launched(pool, kind, float(pool.price[kind]), world.now, world.now + NOMINATED_MS)
+        row = world.add_node(node, group, offering.zone)
+        known = catalog.types[kind].requirements
+        world.reserve(row, [pod for pod in self.file.daemons if daemon_suits(pod, pool, known, catalog.known)])
+        self.nodes[row] = Launched(pool, kind, offering, self._told(claim, kind, row), world.now)
         self.log.ups.append((world.now, group, before, before + 1))
-        world.env.process(self._boot(row, boot_ms))
+        world.env.process(self._boot(row, self._boot_ms()))
         if pool.expire_after_ms is not None:
             world.env.process(self._expire(row, pool.expire_after_ms))
         return row
+
+    def _told(self, claim: Claim, kind: int, row: int) -> Mapping[str, int]:
+        """The capacity that the node tells and limits count: kwok's provider writes what the claim asked for, others the type's."""
+        if not self.file.kwok:
+            return self.file.catalog.types[kind].capacity
+        asked = claim.requests + self.world.rows.used[row]
+        return dict(zip(self.world.kinds.axes, asked.tolist(), strict=True))
+
+    def _made(self, claim: Claim, kind: int, offering: Offering) -> Node:
+        """The node with the labels that claim, type and offering give it."""
+        catalog, pool = self.file.catalog, claim.pool
+        own, claimed = node_name(self._names), f"{pool.name}-{int(self._names.integers(36**5)):08d}"
+        single = {
+            key: next(iter(allowed.values))
+            for requirements in (claim.requirements, catalog.types[kind].requirements)
+            for key, allowed in requirements.items()
+            if allowed.listed and len(allowed.values) == 1
+        }
+        labels = {**pool.labels, **single, INSTANCE_TYPE: catalog.names[kind], NODEPOOL: pool.name}
+        labels |= {ZONE: offering.zone, CAPACITY_TYPE: offering.capacity_type, HOSTNAME: claimed}
+        amounts = dict(zip(self.world.kinds.axes, catalog.allocatable[kind].tolist(), strict=True))
+        return Node(own, amounts, labels, pool.taints)
 
     def _expire(self, row: int, after_ms: int) -> Story:
         """A node that is old enough goes, whatever runs on it; its pods ask again."""
         yield self.world.env.timeout(after_ms)
         if self.world.rows.present[row] and not self.nodes[row].leaving:
-            self.nodes[row].leaving = True
-            self.world.cordon(row)
+            self._leave(row)
             yield from self._terminate(row)
 
     def _boot(self, row: int, boot_ms: int) -> Story:
@@ -215,81 +318,120 @@ class Karpenter:
         if command is None:
             return False
         for row in command.rows:
-            self.nodes[row].leaving = True
-            self.world.cordon(row)
+            self._leave(row)
         self.world.env.process(self._execute(command))
         return True
 
     def _command(self, method: str, candidates: Sequence[Candidate]) -> Command | None:
+        budgets = self._budgets(METHODS[method])
         if method == "empty":
-            return empty_nodes(candidates)
-        filled = [candidate for candidate in candidates if not candidate.empty] if method == "one" else candidates
-        return several_nodes(filled, self._simulate) if method == "several" else one_node(filled, self._simulate)
+            return empty_nodes(within_budgets(candidates, budgets))
+        if method == "several":
+            return several_nodes(within_budgets(candidates, budgets), self._simulate, self._market())
+        pools = sorted({candidate.pool for candidate in candidates})
+        turns = [pools[at] for at in self._maps.permutation(len(pools))]
+        allowed = [candidate for candidate in in_turns(best_first(candidates), turns) if budgets[candidate.pool] > 0]
+        return one_node(allowed, self._simulate, self._market())
+
+    def _budgets(self, reason: str) -> dict[str, int]:
+        """Pool -> nodes that may still be disrupted now; nodes that are not ready or are leaving use the budget up."""
+        now, found = self.file.start + timedelta(milliseconds=self.world.now), {}
+        for pool in self.file.pools:
+            mine = [(row, node) for row, node in self._mine() if node.pool is pool and self.world.machines[row].ready_ms >= 0]
+            found[pool.name] = max(0, allowance(pool.budgets, len(mine), reason, now) - sum(node.leaving for _, node in mine))
+        return found
+
+    def _market(self) -> Market:
+        totals: dict[str, tuple[float, float]] = {}
+        for row, node in self._mine():
+            price, cost = totals.get(node.pool.name, (0.0, 0.0))
+            totals[node.pool.name] = (price + node.offering.usd_per_h, cost + self._cost(row))
+        return Market(self.file.catalog, self.file.switches.spot_to_spot, totals)
+
+    def _cost(self, row: int) -> float:
+        """What disturbing the node costs: 1 and its pods."""
+        return NODE_COST + sum(self._costs[pod.kind] for pod in self.world.machines[row].pods)
 
     def _candidates(self, method: str) -> list[Candidate]:
-        """Nodes that are ready, quiet for long enough and not expected to get pods, within their pools' budgets."""
+        """Nodes that are ready, quiet for long enough, not expected to get pods, and hold none that must not be disturbed."""
         world, found = self.world, []
-        budgets = {pool.name: pool.budget(0) for pool in self.file.pools}
-        for pool in self.file.pools:
-            mine = [node for _, node in self._mine() if node.pool is pool]
-            budgets[pool.name] = pool.budget(len(mine)) - sum(node.leaving for node in mine)
         for row, node in self._mine():
-            quiet = self._quiet(row)
-            counts = world.rows.counts[row].copy()
-            mode = not node.pool.when_empty_only or (method == "empty" and not counts.any())
-            if not node.leaving and world.rows.open[row] and quiet and world.now >= node.nominated_ms and mode:
-                spot = node.pool.capacity_type[node.type] == "spot"
-                cost = float(counts.sum()) + world.machines[row].key * 1e-6
-                found.append(Candidate(row, node.pool.name, node.type, node.price_usd_per_h, counts, cost, spot))
-        if method == "empty":
-            found = [candidate for candidate in found if candidate.empty]
-        return within_budgets(found, budgets)
+            if node.leaving or not world.rows.open[row] or world.now < node.nominated_ms or not self._settled(row):
+                continue
+            if node.pool.replicas is not None or any(self._kept[pod.kind] for pod in world.machines[row].pods):
+                continue
+            candidate = Candidate(
+                row, node.pool.name, node.type, node.offering.usd_per_h, world.rows.counts[row].copy(), self._cost(row),
+                node.offering.capacity_type == "spot", node.pool.policy == "Balanced",
+            )  # fmt: skip
+            if candidate.empty == (method == "empty") and (method == "empty" or node.pool.policy != NO_UNDERUSE):
+                found.append(candidate)
+        return found
 
-    def _simulate(self, candidates: Sequence[Candidate]) -> Provisioning:
-        """Schedule the candidates' pods without them, after what waits anyway; only quiet nodes receive running pods."""
-        rows = self._stayers([candidate.row for candidate in candidates])
-        first = self._provision(self._waiting(), rows)
-        kept = [at for at, row in enumerate(rows) if self._quiet(row)]
-        taken = first.placed[kept] @ self.world.kinds.requests
-        moving = sum((candidate.counts for candidate in candidates), self.world.kinds.requests[:, 0] * 0)
-        result = self._provision(moving, [rows[at] for at in kept], taken)
-        return replace(result, claims=first.claims + result.claims)
+    def _simulate(self, candidates: Sequence[Candidate]) -> Outcome:
+        """Schedule the candidates' pods without them, with all that waits; only quiet nodes receive running pods."""
+        gone = [candidate.row for candidate in candidates]
+        leaving = [row for row, node in self._mine() if node.leaving]
+        queue = [*self._waiting(), *self._moving(gone), *self._moving(leaving, leaves=True)]
+        rows = self._stayers(gone)
+        result = self._provision(queue, rows)
+        unready = {at for at, row in enumerate(rows) if self.world.machines[row].ready_ms < 0}
+        lost = any(queue[at].moves for at in result.left)
+        early = any(row in unready and not queue[at].leaves for at, row in result.rows.items())
+        return Outcome(result.claims, not lost and not early)
+
+    def _settled(self, row: int) -> bool:
+        """No pod came or went for the pool's consolidateAfter (the Consolidatable condition); never when it is Never."""
+        node = self.nodes[row]
+        after = node.pool.consolidate_after_ms
+        return after is not None and self.world.now >= node.event_ms + after + PACE.notice
 
     def _quiet(self, row: int) -> bool:
-        """No pod came or went for the pool's consolidateAfter; nodes that Karpenter did not make always count as quiet."""
-        node = self.nodes.get(row)
-        if node is None:
-            return True
+        """Whether running pods may be moved to the node: pods have not come or gone within its pool's consolidateAfter."""
+        node = self.nodes[row]
         after = node.pool.consolidate_after_ms
-        return after is not None and self.world.now >= node.event_ms + after + NOTICE_MS
+        return not after or self.world.machines[row].ready_ms < 0 or self.world.now >= node.event_ms + after
 
     def _validated(self, method: str, command: Command) -> Command | None:
         """The command if its nodes still qualify and the same thing would be done now; empty nodes are judged one by one."""
-        now = {candidate.row: candidate for candidate in self._candidates(method)}
+        chosen = [candidate for candidate in self._candidates(method) if candidate.row in command.rows]
+        allowed = within_budgets(chosen, self._budgets(METHODS[method]))
         if method == "empty":
-            rows = tuple(row for row in command.rows if row in now)
-            return Command(rows) if rows else None
-        if any(row not in now for row in command.rows):
+            return Command(tuple(candidate.row for candidate in allowed)) if allowed else None
+        if len(allowed) != len(command.rows):
             return None
-        result = self._simulate([now[row] for row in command.rows])
-        if result.left.any() or len(result.claims) != (command.replacement is not None):
+        outcome = self._simulate(allowed)
+        if not outcome.fits or len(outcome.claims) != (command.replacement is not None):
             return None
         if command.replacement is None:
             return command
-        return command if bool((result.claims[0].types | ~command.replacement.types).all()) else None
+        return command if bool((outcome.claims[0].types | ~command.replacement.types).all()) else None
 
     def _execute(self, command: Command) -> Story:
         """Launch the replacement and wait for it, then drain and delete."""
         if command.replacement is not None:
-            row = self._launch(command.replacement, self._boot_ms())
+            row = self._launch(command.replacement)
             while self.world.machines[row].ready_ms < 0:
-                yield self.world.env.timeout(MS_PER_S)
+                yield self.world.env.timeout(WAIT_READY_MS)
         for row in command.rows:
             self.world.env.process(self._terminate(row))
 
+    def _leave(self, row: int) -> None:
+        self.nodes[row].leaving = True
+        self.world.cordon(row)
+
     def _terminate(self, row: int) -> Story:
-        yield self.world.env.timeout(self.world.jitter(EVICT_MS))
-        self.world.evict(row)
-        yield self.world.env.timeout(TERMINATE_MS)
+        yield self.world.env.timeout(self.world.jitter(PACE.evict))
+        yield from self._drain(row)
+        yield self.world.env.timeout(PACE.terminate)
         self.log.downs.append((self.world.now, self.world.machines[row].node.name))
         self.world.remove_node(row)
+
+    def _drain(self, row: int) -> Story:
+        """Evict what may be evicted; pods that must not be disturbed hold the node until its grace period is over."""
+        grace = self.nodes[row].pool.grace_ms
+        deadline = None if grace is None else self.world.now + grace
+        kept = frozenset(kind for kind, stays in enumerate(self._kept) if stays)
+        self.world.evict(row, kept)
+        while self.world.machines[row].pods and (deadline is None or self.world.now < deadline):
+            yield self.world.env.timeout(MS_PER_S)

@@ -8,7 +8,8 @@ back-off while no other pod is queued (SchedulerPopFromBackoffQ, on since 1.33).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import simpy
@@ -18,8 +19,9 @@ from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_kernels import node_scores
 from simulator.engine.autoscalers.replay_rows import Latencies, Machine, Rows, RunningPod
+from simulator.engine.autoscalers.replay_scheduler import FullScheduler, with_rules
 from simulator.engine.autoscalers.replica_sets import Candidate, victims
-from simulator.engine.kube.objects import CPU, MEMORY, Node, Pod
+from simulator.engine.kube.objects import CPU, MEMORY, PODS, Node, Pod
 from simulator.streams import Streams
 
 
@@ -36,6 +38,7 @@ class World:
         self.desired = [0] * len(kinds.pods)
         self.waiting: list[RunningPod] = []
         self.on_unschedulable: Callable[[], None] = lambda: None
+        self.on_refused: Callable[[RunningPod], None] = lambda pod: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_pod: Callable[[int], None] = lambda row: None
         self._chance = streams("replay-cluster")
@@ -47,6 +50,7 @@ class World:
         self._moves = 0
         env.process(self._schedule())
         self._zones: dict[str, int] = {}
+        self._full = FullScheduler(kinds, self.rows, self.machines) if any(map(with_rules, kinds.pods)) else None
 
     @property
     def now(self) -> int:
@@ -67,7 +71,7 @@ class World:
         rows.zone[row] = self._zones.setdefault(zone, len(self._zones)) if zone else -1
         rows.present[row] = True
         self.machines.append(Machine(node, group, self.now, float(self._chance.random())))
-        self._note()
+        self._note_nodes()
         self.wake()
         return row
 
@@ -76,25 +80,25 @@ class World:
         if self.rows.present[row]:
             self.machines[row].ready_ms = self.now
             self.rows.open[row] = not self.machines[row].leaving
-            self._note()
+            self._note_nodes()
             self.wake()
 
     def cordon(self, row: int) -> None:
         """The node takes no new pods: it is about to be deleted."""
         self.machines[row].leaving = True
         self.rows.open[row] = False
-        self._note()
+        self._note_nodes()
 
     def uncordon(self, row: int) -> None:
         """The node is kept after all."""
         self.machines[row].leaving = False
         self.rows.open[row] = self.machines[row].ready_ms >= 0
-        self._note()
+        self._note_nodes()
         self.wake()
 
-    def evict(self, row: int) -> None:
-        """Every pod of the node goes; the ReplicaSets make new ones."""
-        pods = list(self.machines[row].pods)
+    def evict(self, row: int, spared: frozenset[int] = frozenset()) -> None:
+        """Every pod of the node goes but those of the kinds in `spared`; the ReplicaSets make new ones."""
+        pods = [pod for pod in self.machines[row].pods if pod.kind not in spared]
         for pod in pods:
             self.delete_pod(pod)
         for kind in sorted({pod.kind for pod in pods}):
@@ -104,7 +108,7 @@ class World:
         """The node object goes, with what still runs on it."""
         self.evict(row)
         self.rows.present[row] = self.rows.open[row] = False
-        self._note()
+        self._note_nodes()
 
     def group_rows(self, group: str) -> NDArray[np.int64]:
         """Rows of the nodes of `group` that exist."""
@@ -125,6 +129,15 @@ class World:
         """The Deployment of `kind` now wants `replicas` pods."""
         self.desired[kind] = replicas
         self.env.process(self._reconcile(kind, self.jitter(self.latencies.first_pod)))
+
+    def reserve(self, row: int, pods: Sequence[Pod]) -> None:
+        """Pods that run on the node from the start, such as those of DaemonSets; they count as used, not as bound."""
+        for pod in pods:
+            self.rows.used[row] += self.kinds.vector({**pod.requests, PODS: 1})
+            self.rows.scored[row] += np.array([pod.scored[CPU], pod.scored[MEMORY]], dtype=np.int64)
+        if self._full is not None:
+            self._full.standing[row] = [replace(pod, name=f"{pod.name}-on-{row}") for pod in pods]
+        self._note()
 
     def delete_pod(self, pod: RunningPod) -> None:
         """The pod is gone at once and its room is free."""
@@ -209,20 +222,13 @@ class World:
             if not pod.gone:
                 self._queue([pod] if moves != self._moves else [])
                 self._note()
+                self.on_refused(pod)
                 self.on_unschedulable()
 
     def _place(self, pod: RunningPod) -> bool:
-        size, rows, kind = len(self.machines), self.rows, pod.kind
-        request = self.kinds.requests[kind]
-        feasible = rows.open[:size] & rows.allowed[:size, kind] & (self.free() >= request).all(axis=1)
-        if not feasible.any():
+        best = self._best(pod) if self._full is None else self._full.best(pod)
+        if not best.size:
             return False
-        avoided = rows.avoided[:size, kind] + rows.soft[:size]
-        scores = node_scores(
-            rows.allocatable[:size], rows.used[:size], rows.scored[:size], request, self.scored_requests[kind], feasible,
-            rows.counts[:size, kind], rows.zone[:size], rows.preferred[:size, kind], avoided,
-        )  # fmt: skip
-        best = np.flatnonzero(scores == scores.max())
         pod.node = int(best[int(self._ties.integers(best.size))]) if best.size > 1 else int(best[0])
         pod.bound_ms = self.now
         self.waiting.remove(pod)
@@ -231,13 +237,34 @@ class World:
         self._note()
         return True
 
+    def _best(self, pod: RunningPod) -> NDArray[np.int64]:
+        """Rows of the best nodes, none when no node takes the pod: int64 [nodes]."""
+        size, rows, kind = len(self.machines), self.rows, pod.kind
+        request = self.kinds.requests[kind]
+        feasible = rows.open[:size] & rows.allowed[:size, kind] & (self.free() >= request).all(axis=1)
+        if not feasible.any():
+            return np.zeros(0, dtype=np.int64)
+        avoided = rows.avoided[:size, kind] + rows.soft[:size]
+        scores = node_scores(
+            rows.allocatable[:size], rows.used[:size], rows.scored[:size], request, self.scored_requests[kind], feasible,
+            rows.counts[:size, kind], rows.zone[:size], rows.preferred[:size, kind], avoided,
+        )  # fmt: skip
+        return np.flatnonzero(scores == scores.max())
+
     def _account(self, pod: RunningPod, sign: int) -> None:
         self.rows.used[pod.node] += sign * self.kinds.requests[pod.kind]
         self.rows.scored[pod.node] += sign * self.scored_requests[pod.kind]
         self.rows.counts[pod.node, pod.kind] += sign
+        if self._full is not None:
+            self._full.account(pod, sign)
         self.on_pod(pod.node)
 
     def _note(self) -> None:
+        self.on_change()
+
+    def _note_nodes(self) -> None:
+        if self._full is not None:
+            self._full.changed()
         self.on_change()
 
 
