@@ -107,9 +107,9 @@ class Deployment:
         if self._how is None or not old:
             if self.hub.env.ms >= self._closed_until_ms:
                 self._fit(self.replicas)
-            self._finish_rollout()
         else:
             self._roll(self._how)
+        self._finish_rollout()
         self._note_surge()
         self._note_growth()
 
@@ -202,7 +202,8 @@ class Deployment:
 
     def _finish_rollout(self) -> None:
         """The new version is alone and all of it is available."""
-        if self._how is not None and len(self.pods) >= self.replicas and all(map(self.available, self.pods)):
+        news = len(self.pods) >= self.replicas and all(pod.version == self._version and self.available(pod) for pod in self.pods)
+        if self._how is not None and news:
             self.log.rollouts.append((self._began_ms, self.hub.env.ms))
             self._how = None
 

@@ -19,7 +19,7 @@ from simulator.engine.kernels import HELPABLE, WAITING_HELPABLE
 from simulator.engine.state import State
 from simulator.engine.trace import PodShape
 from simulator.engine.workloads.log import WorkloadLog
-from simulator.engine.workloads.pods import Pod, PodHub
+from simulator.engine.workloads.pods import Pod, PodHub, pods_per_node
 
 RETRY_MS = 5 * MS_PER_S
 """A waiting gang is tried when pods of controllers end or nodes change, and this often for all other reasons."""
@@ -36,6 +36,12 @@ def room_for(state: State, s: int) -> int:
         axis = int(state.shape_axis[s])
         rooms = np.minimum(rooms, state.free_extended[axis * slots : (axis + 1) * slots] // state.shape_extended[s])
     return int(np.maximum(rooms, 0)[allowed].sum())
+
+
+def most_for(state: State, s: int) -> int:
+    """How many pods of shape `s` an empty fleet holds with every node that can be had."""
+    shape = state.trace.shapes[s]
+    return sum(pool.max_nodes * held for pool, held in zip(state.layout.pools, pods_per_node(shape, state).values(), strict=True))
 
 
 class GangRun:
@@ -158,6 +164,13 @@ class GangQueue:
         self._trying = False
         self._alarm_set = False
         hub.on_end.append(self.try_again)
+        env.process(self._nodes_change())
+
+    def _nodes_change(self) -> Story:
+        """A node that joined or left may matter to those who wait."""
+        while True:
+            yield self._env.next_change()
+            self.try_again()
 
     def join(self, run: GangRun) -> None:
         """A run waits for room."""
@@ -202,9 +215,10 @@ class GangQueue:
         before = state.held.copy()
         helpable = int(((state.shape_flags & HELPABLE) != 0) @ before)
         state.held[:] = 0
-        for run in self._waiting:
+        hopeful = [run for run in self._waiting if run.gang.part.members <= most_for(state, run.gang.shape_index)]
+        for run in hopeful:
             state.held[run.gang.shape_index] += run.gang.part.members
-        for s in {run.gang.shape_index for run in self._waiting}:
+        for s in {run.gang.shape_index for run in hopeful}:
             state.held[s] = max(int(state.held[s]) - room_for(state, s), 1)
         state.clock[WAITING_HELPABLE] += int(((state.shape_flags & HELPABLE) != 0) @ state.held) - helpable
         if not np.array_equal(before, state.held):

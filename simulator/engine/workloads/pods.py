@@ -17,7 +17,8 @@ from models.units import MS_PER_S
 from simulator.engine.environment import HybridEnvironment
 from simulator.engine.provisioning import lognormal_s
 from simulator.engine.recorder import Recorder
-from simulator.engine.state import LOST
+from simulator.engine.state import State, eligible
+from simulator.engine.trace import PodShape
 from simulator.engine.workloads.images import Images
 from simulator.engine.workloads.log import WorkloadLog
 
@@ -152,13 +153,16 @@ class PodHub:
             call()
 
     def _heard(self) -> None:
-        """The kernel moved dynamic pods: tell their stories on, until telling moves none."""
+        """The kernel moved dynamic pods: tell their stories on, until telling moves none.
+
+        A pod that had a node and is in the list has lost it, wherever it is now; one that never had one may have found one.
+        """
         while (moved := self.env.state.drain_placed()).size:
             for number, where, when in moved.tolist():
                 pod = self.by_number.get(number)
                 if pod is None:
                     continue
-                if pod.slot != NOT_YET or where == LOST:
+                if pod.slot != NOT_YET:
                     self._lost(pod)
                 elif where >= 0:
                     self._placed(pod, where, when)
@@ -199,3 +203,15 @@ class PodHub:
         pod.ready_ms = self.env.ms
         pod.owner.log.became_ready(pod.ready_ms, pod.created_ms)
         pod.owner.pod_ready(pod)
+
+
+def pods_per_node(shape: PodShape, state: State) -> dict[str, int]:
+    """How many pods of a shape an empty node of every pool holds; 0 where they may not run."""
+    found = {}
+    for pool in state.layout.pools:
+        node = pool.shape
+        rooms = [node.schedulable_cpu_m // shape.cpu_m, node.schedulable_memory_mib // shape.memory_mib, node.schedulable_pods]
+        if shape.extended:
+            rooms.append(node.extended.get(shape.extended, 0) // shape.extended_count)
+        found[pool.name] = min(rooms) if eligible(shape, pool) else 0
+    return found

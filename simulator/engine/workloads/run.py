@@ -10,8 +10,6 @@ from models.workload_result import WorkloadResult
 from models.zones import Provisioning
 from simulator.engine.environment import HybridEnvironment
 from simulator.engine.recorder import Recorder
-from simulator.engine.state import State, eligible
-from simulator.engine.trace import PodShape
 from simulator.engine.workloads.cronjobs import CronJobs
 from simulator.engine.workloads.curve import Steps
 from simulator.engine.workloads.deployment import Deployment
@@ -19,7 +17,7 @@ from simulator.engine.workloads.gangs import Gang, GangQueue
 from simulator.engine.workloads.hpa_control import HpaController
 from simulator.engine.workloads.images import Images
 from simulator.engine.workloads.jobs import Jobs
-from simulator.engine.workloads.pods import PodHub, StartTimes
+from simulator.engine.workloads.pods import PodHub, StartTimes, pods_per_node
 from simulator.engine.workloads.setup import Prepared, WorkloadSetup
 from simulator.streams import Streams
 
@@ -68,15 +66,3 @@ class RunningWorkloads:
             ran = sum(end - pod.placed_ms for pod in running)
             found.append(controller.log.result(ran, item.part.extended, held, windows))
         return tuple(found)
-
-
-def pods_per_node(shape: PodShape, state: State) -> dict[str, int]:
-    """How many pods of a shape an empty node of every pool holds; 0 where they may not run."""
-    found = {}
-    for pool in state.layout.pools:
-        node = pool.shape
-        rooms = [node.schedulable_cpu_m // shape.cpu_m, node.schedulable_memory_mib // shape.memory_mib, node.schedulable_pods]
-        if shape.extended:
-            rooms.append(node.extended.get(shape.extended, 0) // shape.extended_count)
-        found[pool.name] = min(rooms) if eligible(shape, pool) else 0
-    return found
