@@ -33,6 +33,8 @@ from simulator.streams import Streams
 SAMPLE_MS = MS_PER_S // 2
 NOTES = ("program", "scenario", "runs", "shapes", "replicas_by_second")
 LATENCIES = Latencies()
+KARPENTER_LATENCIES = Latencies(burst=16, bind=1, refuse=6, refuse_kind=1)
+"""From the API server's audit log beside the real Karpenter: 700 refusals, 238 bindings, 274 pods made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, 
     """Run the autoscaler that the document describes against its curve."""
     if "pools" in document:
         return _karpenter(document, read_curve(document, place, rules=True), seed, place)
-    return _cluster_autoscaler(document, read_curve(document, place), seed, place, event_driven)
+    return _cluster_autoscaler(document, read_curve(document, place, rules=True), seed, place, event_driven)
 
 
 def read_curve(document: Mapping[str, Any], place: str, *, rules: bool = False) -> Curve:
@@ -186,7 +188,7 @@ def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str)
     unseen = (f"{place}: shapes.{pod.name}: {what}" for pod in curve.pods for what in pod.unmodelled)
     idle = idle_pool_shapes(curve.wanted(), file, kinds, place)
     streams = Streams(seed)
-    world = World(simpy.Environment(), kinds, streams, LATENCIES)
+    world = World(simpy.Environment(), kinds, streams, KARPENTER_LATENCIES)
     karpenter = Karpenter(world, file, streams)
     seen = _run(world, curve, [karpenter.provisioner(), karpenter.disruption()])
     columns = tuple(dict.fromkeys(group for _, nodes, _, _ in seen for group in nodes))

@@ -16,11 +16,13 @@ class Latencies:
 
     `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none, `refuse_kind` more
     for every further kind that waits, since results are reused among equal pods only; `taint` passes
-    between the decision to delete a node and its end, `drain` more when its pods have to go first.
+    between the decision to delete a node and its end, `drain` more when its pods have to go first. `burst` passes between
+    the bursts of 1, 2, 4, 8 ... pods in which a ReplicaSet makes them (slowStartBatch); 0 makes them one by one.
     """
 
     first_pod: int = 25
     each_pod: int = 5
+    burst: int = 0
     recreate: int = 60
     bind: int = 9
     refuse: int = 12

@@ -167,7 +167,8 @@ class World:
         if missing < 0:
             self._shrink(kind, -missing)
         self.creating[kind] += max(missing, 0)
-        for _ in range(missing):
+        last_of_burst = 1
+        for number in range(1, missing + 1):
             if self.creating[kind] + len(self.live[kind]) > self.desired[kind]:
                 self.creating[kind] -= 1
                 continue
@@ -177,7 +178,11 @@ class World:
             self.waiting.append(pod)
             self._queue([pod])
             self._note()
-            yield self.env.timeout(self.jitter(self.latencies.each_pod))
+            if not self.latencies.burst:
+                yield self.env.timeout(self.jitter(self.latencies.each_pod))
+            elif number == last_of_burst:
+                last_of_burst += last_of_burst + 1
+                yield self.env.timeout(self.jitter(self.latencies.burst))
 
     def _shrink(self, kind: int, count: int) -> None:
         now, pods = self.now, self.live[kind]
