@@ -87,7 +87,10 @@ def test_grow_adds_what_the_autoscaler_would(tmp_path: Path) -> None:
 
 def test_grow_names_pods_that_no_group_can_ever_take(tmp_path: Path) -> None:
     pods = write(
-        tmp_path / "pods.yaml", *(pod_document(f"big-{i}", "100") for i in range(7)), pod_document("fits", "5"), pod_document("over", "15")
+        tmp_path / "pods.yaml",
+        *(pod_document(f"big-{i}", "100") for i in range(7)),
+        pod_document("fits", "5"),
+        pod_document("over", "15500m"),
     )
     groups = tmp_path / "groups.yaml"
     groups.write_text(yaml.safe_dump({"groups": {"general": {"allocatable": {"cpu": "15", "memory": "60Gi", "pods": "110"}, "max": 9}}}))
@@ -97,7 +100,7 @@ def test_grow_names_pods_that_no_group_can_ever_take(tmp_path: Path) -> None:
     never = "stays pending: no group fits even when empty: it asks for cpu"
     assert [text for text in found["warnings"] if "stays pending" in text] == [
         f"pod default/big-0 and 6 more like it {never} 100, an empty node has at most 14900m (general)",
-        f"pod default/over {never} 15, an empty node has at most 14900m (general)",
+        f"pod default/over {never} 15500m, an empty node has at most 14900m (general)",
     ]
     done = burstline(pods, "--grow", str(groups))
     assert "no growth helps 8 of the pods: default/big-0, default/big-1," in done.stdout

@@ -152,7 +152,7 @@ def test_an_unknown_expander_is_named_with_near_misses() -> None:
 
 def test_every_flag_that_is_not_modelled_is_named() -> None:
     flags = {"scan-interval": "10s", "cordon-node-before-terminating": "true", "parallel-scale-up": "true"}
-    file = read_groups({"groups": {"g": {"allocatable": {"cpu": 1}, "max": 1, "spot": 1}}, "flags": flags, "extra": 1}, "file")
+    file = read_groups({"groups": {"g": {"allocatable": {"cpu": 1, "pods": 9}, "max": 1, "spot": 1}}, "flags": flags, "extra": 1}, "file")
     assert file.warnings == (
         "file: extra is not modelled",
         "file: flags.cordon-node-before-terminating = true is not modelled",

@@ -18,12 +18,14 @@ from models.units import MS_PER_S, cpu_m, duration_s, quantity
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.autoscalers.cluster_autoscaler_balance import differing_labels
 from simulator.engine.autoscalers.cluster_autoscaler_flag_values import GroupsFile, ScaleDownSettings, flag_values, read_flags
-from simulator.engine.kube.objects import CPU, Amounts, Node, Taint
+from simulator.engine.kube.objects import CPU, PODS, Amounts, Node, Taint
+from simulator.yaml_text import parse_yaml
 
 __all__ = ["LABEL", "GroupsFile", "ScaleDownSettings", "amounts", "read_groups"]
 
 KNOWN_KEYS = ("groups", "priorities", "expander", "flags", "zone_label", "template_overhead")
 _NOT_RE2 = re.compile(r"\(\?(?:[=!#>]|<[=!]|P=)|\\[1-9]")
+USUAL_PODS = 110
 LABEL = "placement.burstline.dev/zone"
 
 
@@ -38,12 +40,19 @@ def read_groups(document: Mapping[str, Any], place: str, ignore: tuple[str, ...]
     priorities = _priorities(document.get("priorities"), read.up.expanders, place, warnings)
     up = replace(read.up, priorities=priorities, **_overhead(document, place, problems))
     label = str(document.get("zone_label") or LABEL)
-    groups = _groups(document.get("groups"), label, place, problems, warnings)
+    bodies = _by_name(document.get("groups"))
+    groups = _groups(bodies, label, place, problems, warnings)
     if problems:
         raise InputError(problems)
     warnings += _of_expanders(up, groups, place) + _of_balancing(up, groups, place)
-    boots = {str(name): round(duration_s(body["boot"]) * MS_PER_S) for name, body in document["groups"].items() if "boot" in body}
+    boots = {str(name): round(duration_s(body["boot"]) * MS_PER_S) for name, body in bodies.items() if "boot" in body}
     return GroupsFile(groups, up, read.down, label, boots, tuple(warnings))
+
+
+def _by_name(raw: Any) -> Any:
+    """A list of groups with names as the mapping that it stands for."""
+    named = isinstance(raw, list) and bool(raw) and all(isinstance(body, Mapping) and "name" in body for body in raw)
+    return {str(body["name"]): {key: value for key, value in body.items() if key != "name"} for body in raw} if named else raw
 
 
 def _of_expanders(up: ScaleUpSettings, groups: Sequence[NodeGroup], place: str) -> list[str]:
@@ -88,12 +97,15 @@ def _priorities(raw: Any, expanders: tuple[str, ...], place: str, warnings: list
         warnings.append(f"{place}: no priorities, so the priority expander lets every group through")
         return None
     try:
-        found = {int(key): tuple(str(pattern) for pattern in patterns) for key, patterns in raw.items()}
+        table = parse_yaml(raw, place) if isinstance(raw, str) else raw
+        if any(not isinstance(patterns, list) for patterns in table.values()):
+            raise ValueError("a list of patterns belongs to each priority")
+        found = {int(key): tuple(str(pattern) for pattern in patterns) for key, patterns in table.items()}
         for pattern in (pattern for patterns in found.values() for pattern in patterns):
             re.compile(pattern)
             if _NOT_RE2.search(pattern):
                 raise ValueError(f"{pattern!r} is no RE2 pattern")
-    except (ValueError, TypeError, AttributeError, re.error) as error:
+    except (ValueError, TypeError, AttributeError, re.error, InputError) as error:
         warnings.append(f"{place}: priorities are damaged ({error}), so the priority expander lets every group through")
         return None
     return found
@@ -127,18 +139,16 @@ def _group(name: str, body: Any, label: str, place: str, problems: list[Problem]
         low, high = int(body.get("min", 0)), int(body["max"])
         if not 0 <= low <= high:
             raise ValueError(f"0 <= min <= max, not min {low}, max {high}")
-        names = {field.name for field in fields(Taint)}
-        warnings += [
-            f"{where}.taints[{at}].{key} is not modelled"
-            for at, taint in enumerate(body.get("taints", ()))
-            for key in taint
-            if key not in names
-        ]
-        taints = tuple(Taint(**{key: str(value) for key, value in taint.items() if key in names}) for taint in body.get("taints", ()))
+        names, given = {field.name for field in fields(Taint)}, body.get("taints") or ()
+        warnings += [f"{where}.taints[{at}].{key} is not modelled" for at, taint in enumerate(given) for key in taint if key not in names]
+        taints = tuple(Taint(**{key: str(value) for key, value in taint.items() if key in names}) for taint in given)
         price = None if body.get("usd_per_h") is None else float(body["usd_per_h"])
         duration_s(body.get("boot", 0))
-        node = Node(name, amounts(body["allocatable"]), {label: name, **body.get("labels", {})}, taints)
-        return NodeGroup(name, node, high, low, price)
+        holds = amounts(body["allocatable"])
+        if PODS not in holds:
+            warnings.append(f"{where}.allocatable does not say how many pods a node takes: {USUAL_PODS}, the kubelet's default")
+        labels = {str(key): str(value) for key, value in (body.get("labels") or {}).items()}
+        return NodeGroup(name, Node(name, {PODS: USUAL_PODS, **holds}, {label: name, **labels}, taints), high, low, price)
     except (ValueError, TypeError, AttributeError) as error:
         problems.append(Problem(where, str(dict(body)), str(error)))
         return None

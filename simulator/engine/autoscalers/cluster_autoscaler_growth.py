@@ -3,14 +3,13 @@
 The first scale-up hangs on no chance. What follows does: nodes come one after the other, kube-scheduler fills those that
 are ready, and the next loop finds some pods bound, some nodes on their way, and packs what still waits in the order of Go
 maps. So the loop is played many times on the clock of a replay and the most frequent course of scale-ups is the answer;
-`shares` tells how frequent each course was. Pods that other pods keep away are placed by kube-scheduler's full set of
-filters and scores instead (`cluster_autoscaler_constrained`).
+`shares` tells how frequent each course was.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +19,6 @@ from models.units import MS_PER_S
 from simulator.engine.autoscalers.binpacking import Kinds, Vector, kind_key
 from simulator.engine.autoscalers.binpacking_pods import constrained
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUp, ScaleUpSettings
-from simulator.engine.autoscalers.cluster_autoscaler_constrained import grow_constrained
 from simulator.engine.autoscalers.cluster_autoscaler_flags import LABEL, GroupsFile, ScaleDownSettings
 from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.autoscalers.replay_rows import Latencies, RunningPod
@@ -79,8 +77,6 @@ class Start:
 Course = tuple[tuple[ScaleUp, ...], Vector]
 """Scale-ups in order, and pods of each kind that wait at the end: int64 [kinds]."""
 
-Play = Callable[[Start, Streams], Course]
-
 
 def grow(
     pending: Sequence[Pod],
@@ -107,9 +103,11 @@ def grow(
     standing = {group.name: sizes[group.name] for group in groups}
     running = tuple(pod for pod in bound if pod.priority >= up.expendable_below)
     known = tuple(with_known_node(group, [node for node in nodes if members[node.name] == group.name], bound) for group in groups)
+    ruled = next((pod for pod in running if constrained(pod)), None)
+    if ruled is not None:
+        kinds = Kinds.of([*kinds.pods, ruled])
     start = Start(kinds, queue, known, tuple(nodes), running, up, down or ScaleDownSettings(), members)
-    alone = not any(constrained(pod) for pod in (*kinds.pods, *running))
-    courses = _courses(start, seed, _played if alone else _with_every_filter, RUNS if alone else FILTER_RUNS)
+    courses = _courses(start, seed, FILTER_RUNS if any(map(constrained, start.kinds.pods)) else RUNS)
     ranked = Counter(_rows(plans) for plans, _ in courses).most_common()
     seen = {_rows(plans): (plans, left) for plans, left in reversed(courses)}
     plans, left = seen[ranked[0][0]]
@@ -119,12 +117,12 @@ def grow(
     return Growth(plans, after, tuple(sorted({*_names(counted, kinds, left), *uncounted})), shares)
 
 
-def _courses(start: Start, seed: int, play: Play, runs: Sequence[tuple[int, int]]) -> list[Course]:
+def _courses(start: Start, seed: int, runs: Sequence[tuple[int, int]]) -> list[Course]:
     """Courses until one has won: all alike, or ahead by more than the runs to come."""
     most = next(count for pods, count in runs if len(start.queue) <= pods)
     found: list[Course] = []
     for run in range(most):
-        found.append(play(start, Streams(seed, run)))
+        found.append(_played(start, Streams(seed, run)))
         first, *rest = [count for _, count in Counter(_rows(plans) for plans, _ in found).most_common(2)]
         if first - sum(rest) > most - len(found) or (not rest and first == SURE):
             break
@@ -156,14 +154,6 @@ def with_known_node(group: NodeGroup, nodes: Sequence[Node], bound: Sequence[Pod
     return replace(group, template=replace(node, taints=taints), overhead=dict(overhead))
 
 
-def _with_every_filter(start: Start, streams: Streams) -> Course:
-    """One course with every filter of kube-scheduler."""
-    chance = streams("cluster-autoscaler-order")
-    sizes = Counter(start.members.values())
-    standing = {group.name: sizes[group.name] for group in start.groups}
-    return grow_constrained(start.kinds, start.queue, start.groups, start.nodes, start.bound, start.settings, standing, chance)
-
-
 def _played(start: Start, streams: Streams) -> Course:
     """One course on the clock of a replay, by a program that has just started: its API client has spent its burst."""
     env = simpy.Environment()
@@ -171,7 +161,7 @@ def _played(start: Start, streams: Streams) -> Course:
     _stand(world, start)
     _wait(world, start, streams)
     file = GroupsFile(start.groups, start.settings, replace(start.down, enabled=False, new_pod_delay_s=0.0), "", {})
-    autoscaler = ClusterAutoscaler(world, file, {}, streams, crowded=True)
+    autoscaler = ClusterAutoscaler(world, file, {}, streams, crowded=True, standing=_by_node(start.bound))
     env.process(autoscaler.run())
     while True:
         before = len(autoscaler.scale_ups)
@@ -193,11 +183,16 @@ def _stand(world: World, start: Start) -> None:
         world.machines[row].ready_ms = -OLD_MS
         if node.unschedulable:
             world.cordon(row)
-    for pod in start.bound:
-        if pod.node in rows:
-            row = rows[pod.node]
-            world.rows.used[row] += world.kinds.vector({**pod.requests, PODS: 1})
-            world.rows.scored[row] += [pod.scored[CPU], pod.scored[MEMORY]]
+    for name, pods in _by_node(start.bound).items():
+        if name in rows:
+            world.reserve(rows[name], pods)
+
+
+def _by_node(pods: Sequence[Pod]) -> dict[str, list[Pod]]:
+    found: dict[str, list[Pod]] = {}
+    for pod in pods:
+        found.setdefault(pod.node, []).append(pod)
+    return found
 
 
 def _wait(world: World, start: Start, streams: Streams) -> None:
@@ -227,4 +222,5 @@ def _names(pending: Sequence[Pod], kinds: Kinds, left: Vector) -> tuple[str, ...
     names: dict[object, list[str]] = {}
     for pod in pending:
         names.setdefault(kind_key(pod), []).append(pod.key)
-    return tuple(name for pod, count in zip(kinds.pods, left.tolist(), strict=True) for name in sorted(names[kind_key(pod)])[:count])
+    counts = zip(kinds.pods, left.tolist(), strict=True)
+    return tuple(name for pod, count in counts for name in sorted(names.get(kind_key(pod), ()))[:count])

@@ -16,24 +16,26 @@ import simpy
 from numpy.typing import NDArray
 
 from models.units import MS_PER_S
-from simulator.engine.autoscalers.binpacking import Kinds, Matrix, Vector, pack
+from simulator.engine.autoscalers.binpacking import Matrix, Vector, pack
+from simulator.engine.autoscalers.binpacking_pods import Trial, constrained, pack_pods
 from simulator.engine.autoscalers.cluster_autoscaler import (
     NodeGroup,
     Plan,
     ScaleUp,
-    ScaleUpSettings,
     Scene,
     held,
     next_scale_up,
+    overhead_of,
     template,
     to_minimum,
 )
+from simulator.engine.autoscalers.cluster_autoscaler_constrained import next_scale_up_with_filters
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile
 from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS, Budget, View, due, judge, still_unneeded, utilisation
 from simulator.engine.autoscalers.polling import Late, Polling, Story
 from simulator.engine.autoscalers.replay_rows import RunningPod
 from simulator.engine.autoscalers.replay_world import World, unschedulable
-from simulator.engine.kube.objects import HOSTNAME, Node
+from simulator.engine.kube.objects import HOSTNAME, Node, Pod
 from simulator.streams import Streams
 
 NEW_POD_MS = 2 * MS_PER_S
@@ -75,13 +77,15 @@ class Memory:
 class Sight:
     """Nodes as one loop sees them, with the pods of the queue and of nodes being drained where they would fit.
 
-    free : int64 [rows, axes]; left : int64 [kinds], pods that fit nowhere; homeless : a drained pod finds no place.
+    free : int64 [rows, axes]; left : int64 [kinds], pods that fit nowhere; homeless : a drained pod finds no place;
+    trial : the same with every filter, for shapes that need it.
     """
 
     free: Matrix
     left: Vector
     queue: tuple[RunningPod, ...]
     homeless: bool
+    trial: Trial | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ class ClusterAutoscaler:
         *,
         event_driven: bool = True,
         crowded: bool = False,
+        standing: Mapping[str, Sequence[Pod]] | None = None,
     ) -> None:
         self.world, self.file, self.boot_ms = world, file, boot_ms
         self.groups = {group.name: group for group in file.groups}
@@ -129,7 +134,8 @@ class ClusterAutoscaler:
         self._made = 0
         self._tokens = Tokens(NODE_QPS, NODE_BURST)
         self._client = Tokens(file.down.client_qps, file.down.client_burst)
-        self._crowded = crowded
+        self._crowded, self._standing = crowded, standing or {}
+        self._rules = any(constrained(pod) for pod in world.kinds.pods)
         interval = round(file.down.scan_interval_s * MS_PER_S)
         self.polling = Polling(world.env, interval, world.latencies.loop, event_driven=event_driven)
         world.on_change = self.polling.note
@@ -161,7 +167,7 @@ class ClusterAutoscaler:
         times = [since + _ms(down.unneeded_s) + 1 for since in memory.unneeded.values()]
         times += [*memory.recheck.values(), *(end for end, _ in memory.backoff.values())]
         for pod in self.world.waiting:
-            times += [self._known_ms(pod) + NEW_POD_MS, pod.created_ms + _ms(down.new_pod_delay_s)]
+            times += [self._known_ms(pod) + NEW_POD_MS, self._known_ms(pod) + _ms(down.new_pod_delay_s) + 1]
             times += [self._known_ms(pod) + NEW_GPU_POD_MS] if pod.kind in self._gpu_kinds else []
         times += [memory.up_ms + _ms(down.delay_after_add_s)] if memory.up_ms is not None else []
         times += [memory.deleted_ms + _ms(down.delay_after_delete_s)] if memory.deleted_ms is not None else []
@@ -193,11 +199,11 @@ class ClusterAutoscaler:
         sight = self._sight()
         waiting = bool(sight.left.any())
         fresh = waiting and self._all_new(sight)
-        if waiting and not fresh and (found := next_scale_up(*self._scene(sight))) is not None:
+        if waiting and not fresh and (found := self._scale_up(sight)) is not None:
             yield from self._grow(found)
             return True
         shrunk = self.file.down.enabled and self._shrink(sight, fresh)
-        least = to_minimum(self._scene(sight)[0], self.file.up)
+        least = to_minimum(self._scene(), self.file.up)
         if least is not None:
             yield from self._grow(least)
         return shrunk or least is not None
@@ -210,9 +216,9 @@ class ClusterAutoscaler:
 
     def _sight(self) -> Sight:
         """Pack the queue onto nodes that are there or on their way; what is left needs new nodes."""
-        world, now = self.world, self.world.now
-        delay = _ms(self.file.down.new_pod_delay_s)
-        queue = tuple(pod for pod in unschedulable(world) if now - pod.created_ms >= delay and not self._expendable(pod))
+        world = self.world
+        waiting = (pod for pod in unschedulable(world) if not self._expendable(pod))
+        queue = tuple(sorted(waiting, key=lambda pod: -world.kinds.pods[pod.kind].priority))
         free, size = world.free(), len(world.machines)
         usable = world.rows.open[:size].copy()
         for row, group in self.upcoming.items():
@@ -220,9 +226,53 @@ class ClusterAutoscaler:
             usable[row] = not world.machines[row].leaving
         allowed = (world.rows.allowed[:size] & usable[:, None]).T
         left, free = _packed(free, allowed, world, queue)
+        trial = self._trial() if self._rules else None
+        if trial is not None:
+            kinds = np.array([pod.kind for pod in queue], dtype=np.int64)
+            left = pack_pods(trial, world.kinds, kinds, np.array([pod.draw for pod in queue]))
         drained = tuple(pod for row in sorted(self.memory.draining) for pod in world.machines[row].pods)
         lost, free = _packed(free, allowed, world, drained)
-        return Sight(free, left, queue, bool(lost.any()))
+        return Sight(free, self._old(queue, left), queue, bool(lost.any()), trial)
+
+    def _old(self, queue: Sequence[RunningPod], left: Vector) -> Vector:
+        """Pods of each kind that fit nowhere, without those younger than `--new-pod-scale-up-delay`: int64 [kinds].
+
+        Pods of a kind are packed in turn, so those that fit nowhere are its last.
+        """
+        delay = _ms(self.file.down.new_pod_delay_s)
+        if not delay:
+            return left
+        old = np.zeros_like(left)
+        for kind in np.flatnonzero(left).tolist():
+            last = [pod for pod in queue if pod.kind == kind][-int(left[kind]) :]
+            old[kind] = sum(self.world.now - self._known_ms(pod) > delay for pod in last)
+        return old
+
+    def _trial(self) -> Trial:
+        """The cluster with every pod where it runs; nodes on their way as the autoscaler pictures them."""
+        nodes, bound = [], []
+        for row in self.world.present():
+            machine = self.world.machines[row]
+            node, group = machine.node, self.groups.get(self.upcoming.get(row, ""))
+            if group is not None:
+                overhead = overhead_of(group, self.file.up)
+                left = {axis: amount - overhead.get(axis, 0) for axis, amount in group.picture.allocatable.items()}
+                node = replace(group.picture, name=node.name, allocatable=left, labels={**group.picture.labels, HOSTNAME: node.name})
+            elif not self.world.rows.open[row]:
+                node = replace(node, unschedulable=True)
+            nodes.append(node)
+            kinds = self.world.kinds.pods
+            bound += [
+                replace(kinds[pod.kind], name=f"{kinds[pod.kind].name}-{row}-{at}", node=node.name) for at, pod in enumerate(machine.pods)
+            ]
+            bound += [pod.on(node.name) for pod in self._standing.get(node.name, ())]
+        return Trial(nodes, bound)
+
+    def _scale_up(self, sight: Sight) -> ScaleUp | None:
+        kinds, up = self.world.kinds, self.file.up
+        if sight.trial is not None:
+            return next_scale_up_with_filters(self._scene(), kinds, sight.left, sight.trial, up, self._chance)
+        return next_scale_up(self._scene(), kinds, sight.left, up, self._chance)
 
     def _expendable(self, pod: RunningPod) -> bool:
         return self.world.kinds.pods[pod.kind].priority < self.file.up.expendable_below
@@ -239,12 +289,11 @@ class ClusterAutoscaler:
         """Target size of every group."""
         return {name: self.world.group_rows(name).size for name in self.groups}
 
-    def _scene(self, sight: Sight) -> tuple[Scene, Kinds, Vector, ScaleUpSettings, np.random.Generator]:
+    def _scene(self) -> Scene:
         """What one decision looks at; groups in back-off are left out."""
         now, present = self.world.now, self.world.present()
         ready = [group for group in self.groups.values() if self.memory.backoff.get(group.name, (0, 0))[0] <= now]
-        scene = Scene(ready, self.sizes(), len(present), held([self.world.machines[row].node for row in present]))
-        return scene, self.world.kinds, sight.left, self.file.up, self._chance
+        return Scene(ready, self.sizes(), len(present), held([self.world.machines[row].node for row in present]))
 
     def _create(self, plan: Plan) -> Story:
         """The nodes are made one after the other, at the pace that the API client allows; each boots on its own."""
