@@ -43,6 +43,8 @@ MEASURES: Mapping[Subject, tuple[str, ...]] = {
 }  # fmt: skip
 OWNER_LABELS = (("exported_namespace", "exported_pod"), ("namespace", "pod"), ("pod_namespace", "pod_name"))
 """Labels under which dcgm-exporter names the pod of a GPU, the surest first."""
+ONCE_LABELS = ("id", "cpu")
+"""What sets series of one container apart beside its name: its restarts, and its CPUs where cAdvisor tells them one by one."""
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*')
 
 
@@ -132,34 +134,45 @@ class Preset(BaseModel):
         """The metric of a measure with its matchers."""
         return self._selector(measure.metric, (*measure.where, *select))
 
-    def presence(self, measure: Measure, *, select: Sequence[Matcher] = ()) -> str:
+    def presence(self, measure: Measure, *, select: Sequence[Matcher] = (), look_back_s: int = 0) -> str:
         """1 for every pod that has the metric of `measure`."""
         pod = ", ".join(self.spelled(measure, "namespace", "pod"))
-        return f"max by ({pod}) ({self.selector(measure, select)} ^ 0)"
+        return f"max by ({pod}) ({_last(self.selector(measure, select), look_back_s)} ^ 0)"
 
-    def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = (), phases: bool = True) -> str:
+    def once_labels(self, measure: Measure) -> tuple[str, ...]:
+        """Labels by which a container is told from another, and its own series from each other; the rest is who reported it."""
+        return (*self.spelled(measure, "container"), *ONCE_LABELS)
+
+    def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = (), phases: bool = True, look_back_s: int = 0) -> str:
         """The query of a measure; counters become a rate over `window_s` seconds. Without `phases` every pod counts as live.
 
+        `look_back_s` reaches further back for a gauge than the server's own five minutes, where samples lie further apart.
+
         >>> preset = load_preset("kube-state-metrics")
-        >>> preset.promql(preset.measures["cpu_usage_m"], window_s=300)
-        'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container!="",container!="POD"}[300s]))'
+        >>> preset.promql(preset.measures["replicas_max"], window_s=300)
+        'max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas)'
         """
         inner = self.selector(measure, select)
-        if measure.kind == "counter":
-            inner = f"rate({inner}[{window_s}s])"
+        inner = f"rate({inner}[{window_s}s])" if measure.kind == "counter" else _last(inner, look_back_s)
         if measure.once:
-            inner = f"max by ({', '.join(self.spelled(measure, 'namespace', 'pod', 'container'))}) ({inner})"
+            inner = f"max by ({', '.join((*self.spelled(measure, 'namespace', 'pod'), *self.once_labels(measure)))}) ({inner})"
         by = (*self.subject_labels(measure), *(owner_labels() if measure.of == "gpu" else ()))
         query = f"{measure.merge} by ({', '.join(dict.fromkeys(by))}) ({inner})"
         if not (measure.live and phases):
             return query
         pod = ", ".join(self.spelled(measure, "namespace", "pod"))
         phase = Matcher(label="phase", operator="=~", value="|".join(LIVE_PHASES))
-        return f"{query} * on ({pod}) max by ({pod}) ({self._selector('kube_pod_status_phase', (phase, *select))} == 1)"
+        phases_of = _last(self._selector("kube_pod_status_phase", (phase, *select)), look_back_s)
+        return f"{query} * on ({pod}) max by ({pod}) ({phases_of} == 1)"
 
     @staticmethod
     def _selector(metric: str, matchers: Sequence[Matcher]) -> str:
         return f"{metric}{{{','.join(map(str, matchers))}}}" if matchers else metric
+
+
+def _last(selector: str, look_back_s: int) -> str:
+    """The newest sample within `look_back_s`; 0 leaves it to the server."""
+    return f"last_over_time({selector}[{look_back_s}s])" if look_back_s else selector
 
 
 def owner_labels() -> tuple[str, ...]:

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import MetricsError, Problem
-from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
+from models.units import MS_PER_H, MS_PER_S
 from simulator.ingest import dcgm
 from simulator.ingest.gpu_owners import owner_of, owner_rows
 from simulator.ingest.metric_names import Measure, Preset
-from simulator.ingest.prometheus_http import Server
+from simulator.ingest.prometheus_http import LONGEST_QUERY_MS, Server
 from simulator.ingest.prometheus_parse import Answer
 from simulator.ingest.prometheus_task import Request, Task, prepare
 from simulator.ingest.store import transaction
@@ -30,7 +30,6 @@ from simulator.ingest.usage_store import Imported, insert
 from simulator.progress import SILENT, Progress
 
 MAX_POINTS = 11_000  # web/api/v1/api.go: "exceeded maximum resolution of 11,000 points per timeseries"
-OWNER_CHUNK_MS = 30 * MS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ def import_prometheus(connection: duckdb.DuckDBPyConnection, server: Server, req
 
 def _owner_series(task: Task) -> Iterator[tuple[str, list[dict[str, str]]]]:
     for metric in task.preset.owners.values():
-        for start_ms in range(task.start_ms, task.end_ms, OWNER_CHUNK_MS):
-            end_ms = min(start_ms + OWNER_CHUNK_MS, task.end_ms)
+        for start_ms in range(task.start_ms, task.end_ms, LONGEST_QUERY_MS):
+            end_ms = min(start_ms + LONGEST_QUERY_MS, task.end_ms)
             yield metric, task.server.series(metric, task.request.select, start_ms, end_ms)
 
 
@@ -98,10 +97,9 @@ def _pages(task: Task, name: str) -> list[_Page]:
     per_hour = MS_PER_H // step_ms
     hours = (task.end_ms - task.start_ms) // MS_PER_H
     coarse_ms = -(-hours // MAX_POINTS) * MS_PER_H
-    counted = task.server.range(f"count({task.query(task.preset.measures[name])})", task.start_ms, task.end_ms, coarse_ms)
-    widest = max((int(np.nanmax(one.values, initial=0)) for one in counted.series), default=0)
+    widest = int(task.server.peak(f"count({task.query(task.preset.measures[name])})", task.start_ms, task.end_ms, coarse_ms))
     points = min(MAX_POINTS, task.request.samples_per_page // max(widest, 1))
-    page_ms = max(points // per_hour, 1) * MS_PER_H
+    page_ms = min(max(points // per_hour, 1) * MS_PER_H, LONGEST_QUERY_MS)
     return [_Page(name, at, min(at + page_ms, task.end_ms)) for at in range(task.start_ms, task.end_ms, page_ms)]
 
 

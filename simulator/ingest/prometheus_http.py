@@ -17,8 +17,10 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+import numpy as np
 
 from models.errors import MetricsError, Problem
+from models.units import MS_PER_DAY
 from simulator.ingest.metric_names import Matcher
 from simulator.ingest.prometheus_parse import Answer, error_text, parse_data, parse_matrix
 from simulator.ingest.usage_hours import from_ms
@@ -29,6 +31,8 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 LONGEST_WAIT_S = 60.0
 RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 TIMEOUT_S = 60.0
+LONGEST_QUERY_MS = 30 * MS_PER_DAY  # Cortex and Mimir may refuse longer ones (max_query_length, often 32 days)
+LARGEST_BODY_BYTES = 2**30  # a page has some 10 MB; an answer without end is no answer
 ANNOTATIONS = ("PromQL warning", "PromQL info")  # remarks on the query; any other warning means that data is missing
 
 
@@ -110,10 +114,28 @@ class Server:
 
     def range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Answer:
         """Points of a range query, both ends included. A partial answer is refused."""
-        params = {"query": query, **_range(start_ms, end_ms), "step": f"{step_ms / 1000:g}", "partial_response": "false"}
+        params = {"query": query, **_range(start_ms, end_ms), "step": f"{step_ms / 1000:g}", "partial_response": "false", "dedup": "true"}
         answer: Answer = self._read("api/v1/query_range", params, parse_matrix)
         self.refuse_partial(answer.warnings, query)
         return answer
+
+    def peak(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> float:
+        """The largest value of a query at coarse steps, asked for in ranges that a server allows; 0 where it has none."""
+        most = 0.0
+        for at in range(start_ms, end_ms + 1, max(LONGEST_QUERY_MS // step_ms, 1) * step_ms + step_ms):
+            for one in self.range(query, at, min(at + max(LONGEST_QUERY_MS // step_ms, 1) * step_ms, end_ms), step_ms).series:
+                most = max(most, float(np.nanmax(one.values, initial=0.0)))
+        return most
+
+    def label_values(self, label: str, metric: str, select: Sequence[Matcher], start_ms: int, end_ms: int) -> list[str]:
+        """Values of a label of a metric within a range, sorted."""
+        matchers = ",".join(map(str, select))
+        params = {"match[]": f"{metric}{{{matchers}}}" if matchers else metric, **_range(start_ms, end_ms)}
+        found, warnings = self._read(f"api/v1/label/{label}/values", params, parse_data)
+        self.refuse_partial(warnings, label)
+        if not isinstance(found, list):
+            raise self._strange(f"values of the label {label} that are no list")
+        return sorted(map(str, found))
 
     def refuse_partial(self, warnings: Sequence[str], what: str) -> None:
         """Raise when a warning says that a part of the data is missing, as Thanos and remote read do."""
@@ -136,19 +158,19 @@ class Server:
         problem = Problem(self.place, "no answer", "try again")
         for wait_s in (*BACKOFF_S, None):
             try:
-                response = self._client.get(path, params=dict(params))
+                response, body = self._ask(path, params)
             except httpx.TimeoutException:
                 problem = Problem(
                     self.place, f"no answer within {self._client.timeout.read:g} s", "raise --timeout, or ask for less with a longer --step"
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = self._unreachable(error)
                 if not patient:
                     break
             else:
                 if response.status_code == 200:
-                    return response.content
-                problem = self._refusal(response)
+                    return body
+                problem = self._refusal(response, body)
                 if response.status_code not in RETRIED_STATUS:
                     break
                 wait_s = _asked_wait_s(response, wait_s)
@@ -158,7 +180,18 @@ class Server:
             self._sleep(wait_s)
         raise MetricsError(problem)
 
-    def _unreachable(self, error: httpx.TransportError) -> Problem:
+    def _ask(self, path: str, params: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
+        """Answer and its body, read piece by piece so that one without end is noticed."""
+        with self._client.stream("GET", path, params=dict(params)) as response:
+            body = bytearray()
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > LARGEST_BODY_BYTES:
+                    found = f"an answer of more than {LARGEST_BODY_BYTES // 2**20:,} MiB"
+                    raise MetricsError(Problem(self.place, found, "lower --samples-per-page, or check what answers there"))
+            return response, bytes(body)
+
+    def _unreachable(self, error: httpx.RequestError) -> Problem:
         text = str(error) or type(error).__name__
         if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
             return Problem(self.place, f"a TLS connection that fails ({text})", "give the server's certificate authority with --ca FILE")
@@ -166,8 +199,8 @@ class Server:
             return Problem(self.place, f"a connection that broke off ({text})", "check the server and what stands between")
         return Problem(self.place, f"no server ({text})", "check that Prometheus runs and that the URL and port are right")
 
-    def _refusal(self, response: httpx.Response) -> Problem:
-        status, words = response.status_code, error_text(response.content)
+    def _refusal(self, response: httpx.Response, body: bytes) -> Problem:
+        status, words = response.status_code, error_text(body)
         said = f"status {status} {response.reason_phrase}".strip() + (f" ({words})" if words else "")
         match status:
             case 401:
@@ -181,13 +214,22 @@ class Server:
             case 429:
                 mend = "the server limits requests: lower --workers or try later"
             case code if 300 <= code < 400:
-                mend = "the URL leads elsewhere, often to a login page: give the API's own URL"
+                mend = f"the URL leads to {_target(response)}, often a login page: give the API's own URL"
             case _:
                 mend = "the server fails: see its log, or try later"
         return Problem(self.place, said, mend)
 
     def _strange(self, found: str) -> MetricsError:
         return MetricsError(Problem(self.place, found, "check that the URL is a Prometheus API and not a proxy's or a login page's"))
+
+
+def _target(response: httpx.Response) -> str:
+    """Where a redirect leads, without what may be secret in it."""
+    try:
+        url = response.url.join(response.headers.get("Location", ""))
+        return str(url.copy_with(username=None, password=None, query=None, fragment=None))
+    except (httpx.InvalidURL, ValueError):
+        return "elsewhere"
 
 
 def _range(start_ms: int, end_ms: int) -> dict[str, str]:

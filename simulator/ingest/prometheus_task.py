@@ -24,6 +24,7 @@ SCRAPES_PER_RATE_LEAST = 2
 PROBE_WINDOWS_S = (600, 3600, 6 * 3600)
 PROBE_SAMPLES = 3
 PROBE_POINTS = 50
+CLUSTER_LABEL = "cluster"
 PROBED = ("cpu_request_m", "cpu_usage_m")
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -67,6 +68,7 @@ class Task:
     owners: Owners
     step_s: int = DEFAULT_STEP_S
     window_s: int = DEFAULT_STEP_S
+    look_back_s: int = 0
     phases: bool = True
     warnings: tuple[str, ...] = ()
 
@@ -74,15 +76,18 @@ class Task:
     def job(self) -> str:
         """Name of this very import: the same source, questions and range give the same name."""
         request = self.request
-        parts = (self.server.place, self.server.tenant, self.preset.model_dump_json(), self.step_s, self.window_s, self.phases,
-                 list(map(str, request.select)), request.cluster, self.start_ms, self.end_ms)  # fmt: skip
+        parts = (self.server.place, self.server.tenant, self.preset.model_dump_json(), self.step_s, self.window_s, self.look_back_s,
+                 self.phases, list(map(str, request.select)), request.cluster, self.start_ms, self.end_ms)  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def query(self, measure: Measure) -> str:
         """The PromQL of a measure in this import."""
         if not self.phases and measure.metric == PHASE_METRIC and measure == self.preset.measures.get("pods"):
-            return self.preset.presence(self.preset.measures["cpu_request_m"], select=self.request.select)
-        return self.preset.promql(measure, window_s=self.window_s, select=self.request.select, phases=self.phases)
+            asked = self.preset.measures["cpu_request_m"]
+            return self.preset.presence(asked, select=self.request.select, look_back_s=self.look_back_s)
+        return self.preset.promql(
+            measure, window_s=self.window_s, select=self.request.select, phases=self.phases, look_back_s=self.look_back_s
+        )
 
 
 def prepare(server: Server, request: Request) -> Task:
@@ -96,10 +101,30 @@ def prepare(server: Server, request: Request) -> Task:
     if interval_s > max(step_s, LOOK_BACK_S):  # a finer step would find nothing between two samples
         warnings.append(f"samples lie {interval_s} s apart: the step was raised from {step_s} s to that")
         step_s = interval_s
-    phases = _has_phases(server, request, preset, start_ms, end_ms)
+    look_back_s = interval_s if interval_s > LOOK_BACK_S else 0
+    _refuse_mixed(server, request, preset, start_ms, end_ms)
+    phases = _has_phases(server, request, preset, start_ms, end_ms, look_back_s)
     if not phases:
         warnings.append(f"no {PHASE_METRIC}: pods are those with requests, and the requests of finished pods count as well")
-    return Task(server, request, preset, start_ms, end_ms, Owners(), step_s, _window_s(step_s, interval_s), phases, tuple(warnings))
+    window_s = _window_s(step_s, interval_s)
+    return Task(server, request, preset, start_ms, end_ms, Owners(), step_s, window_s, look_back_s, phases, tuple(warnings))
+
+
+def _refuse_mixed(server: Server, request: Request, preset: Preset, start_ms: int, end_ms: int) -> None:
+    """Pods of one name in several clusters would be taken for one: sums would be of both, requests of the larger."""
+    measure = next((preset.measures[name] for name in PROBED if name in preset.measures), None)
+    if measure is None:
+        return
+    label, own = preset.labels.get("cluster", CLUSTER_LABEL), preset.spelled(measure, "namespace", "pod")
+    metric, coarse_ms = preset.selector(measure, request.select), _coarse_ms(start_ms, end_ms)
+    apart, together = (
+        server.peak(f"count(count by ({', '.join(labels)}) ({metric}))", start_ms, end_ms, coarse_ms) for labels in ((label, *own), own)
+    )
+    if apart > together:
+        names = ", ".join(server.label_values(label, measure.metric, request.select, start_ms, end_ms))
+        found = f"{apart - together:.0f} pods of the same namespace and name in several clusters ({names})"
+        mend = f"""give --clusters-by {label} to keep them apart, or one of them with --select '{label}="NAME"' --cluster NAME"""
+        raise MetricsError(Problem(server.place, found, mend))
 
 
 def _hours(now: datetime, request: Request, warnings: list[str]) -> tuple[datetime, datetime]:
@@ -133,8 +158,7 @@ def _interval_s(server: Server, request: Request, preset: Preset, start_ms: int,
     for measure in (preset.measures[name] for name in PROBED if name in preset.measures):
         for window_s in PROBE_WINDOWS_S:
             query = f"max(count_over_time({preset.selector(measure, request.select)}[{window_s}s]))"
-            answer = server.range(query, start_ms, end_ms, _coarse_ms(start_ms, end_ms))
-            most = max((float(one.values.max()) for one in answer.series if one.values.size), default=0.0)
+            most = server.peak(query, start_ms, end_ms, _coarse_ms(start_ms, end_ms))
             if most >= PROBE_SAMPLES:
                 found.append(divisor_ms(window_s / (most - 1) * MS_PER_S) // MS_PER_S)
                 break
@@ -146,10 +170,10 @@ def _window_s(step_s: int, interval_s: int) -> int:
     return max(step_s, min(SCRAPES_PER_RATE * interval_s, LOOK_BACK_S), SCRAPES_PER_RATE_LEAST * interval_s)
 
 
-def _has_phases(server: Server, request: Request, preset: Preset, start_ms: int, end_ms: int) -> bool:
+def _has_phases(server: Server, request: Request, preset: Preset, start_ms: int, end_ms: int, look_back_s: int) -> bool:
     """Whether the phase metric that the preset relies on exists in the range."""
     if not any(one.live or one.metric == PHASE_METRIC for one in preset.measures.values()):
         return True
-    matchers = ",".join(map(str, request.select))
-    counted = server.range(f"count({PHASE_METRIC}{{{matchers}}})", start_ms, end_ms, _coarse_ms(start_ms, end_ms))
-    return bool(counted.series)
+    selector = f"{PHASE_METRIC}{{{','.join(map(str, request.select))}}}"
+    query = f"count(last_over_time({selector}[{look_back_s}s]))" if look_back_s else f"count({selector})"
+    return server.peak(query, start_ms, end_ms, _coarse_ms(start_ms, end_ms)) > 0

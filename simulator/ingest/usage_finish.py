@@ -170,7 +170,7 @@ def _refuse_twice(connection: duckdb.DuckDBPyConnection, cluster: str, imported:
     within = "FROM usage WHERE cluster = ? AND hour >= ? AND hour < ?"
     rows = connection.execute(f"SELECT count(*) {within}", [cluster, *_range(imported)]).fetchall()[0][0]
     hours = round((imported.end - imported.start) / timedelta(hours=1))
-    step = timedelta(hours=max(1, hours * ROWS_AT_A_TIME // max(rows, 1)))
+    step = timedelta(hours=min(max(1, hours * ROWS_AT_A_TIME // max(rows, 1)), max(hours, 1)))
     found: list[tuple[datetime, str, str, int]] = []
     start, end = _range(imported)
     while start < end and not found:

@@ -82,7 +82,7 @@ def measure_part(
     chosen = _chosen(series.get(measure.metric, ()), (*measure.where, *select))
     if not chosen:
         return None
-    more = owner_labels() if measure.of == "gpu" else preset.spelled(measure, "container") if measure.once else ()
+    more = owner_labels() if measure.of == "gpu" else preset.once_labels(measure) if measure.once else ()
     labels = (*preset.subject_labels(measure), *more)
     points = _rows(chosen, labels, measure, grid)
     if measure.of == "workload":

@@ -77,7 +77,8 @@ class Owners:
             owner = labels.get("owner_name", "")
             match role:
                 case "recorded":
-                    self.recorded[namespace, pod] = labels.get("workload", "") or name_from_pod(pod)
+                    if name := labels.get(preset.labels.get("workload", "workload"), ""):
+                        self.recorded[namespace, pod] = name
                 case "pod":
                     self.pods[namespace, pod] = (labels.get("owner_kind", ""), owner)
                 case "replicaset" if owner not in _NO_OWNER:

@@ -54,7 +54,7 @@ def _one_problem(server: Server) -> str:
             "execution: too many samples",
         ),
         (httpx.Response(400, json={"status": "error", "errorType": "bad_data", "error": "parse error"}), "bad_data: parse error"),
-        (httpx.Response(302, headers={"Location": "https://login.example"}), "often to a login page"),
+        (httpx.Response(302, headers={"Location": "https://login.example"}), "often a login page"),
         (httpx.Response(200, html="<html>welcome</html>"), "a web page where the Prometheus API answers JSON"),
         (httpx.Response(200, text="[]"), "an answer that cannot be read"),
         (httpx.Response(200, text=""), "an answer that cannot be read"),

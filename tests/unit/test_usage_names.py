@@ -63,7 +63,14 @@ def test_the_recording_rule_of_kube_prometheus_names_workloads() -> None:
 
 
 def test_every_preset_feeds_every_measure_of_the_plan() -> None:
-    assert preset_names() == ["exported-labels", "kube-prometheus", "kube-prometheus-irate", "kube-state-metrics", "kube-state-metrics-v1"]
+    assert preset_names() == [
+        "app-labels",
+        "exported-labels",
+        "kube-prometheus",
+        "kube-prometheus-irate",
+        "kube-state-metrics",
+        "kube-state-metrics-v1",
+    ]
     for name in preset_names():
         measures = load_preset(name).measures
         assert set(MEASURES["workload"]) <= set(measures)
@@ -73,9 +80,13 @@ def test_every_preset_feeds_every_measure_of_the_plan() -> None:
 def test_queries_spell_labels_as_the_set_up_does() -> None:
     preset = load_preset("exported-labels")
     assert preset.promql(preset.measures["pods"], window_s=300) == (
-        'sum by (exported_namespace, exported_pod) (kube_pod_status_phase{phase="Running"})'
+        "sum by (exported_namespace, exported_pod) (max by (exported_namespace, exported_pod, exported_container, id, cpu)"
+        ' (kube_pod_status_phase{phase="Running"}))'
     )
-    assert preset.promql(preset.measures["cpu_usage_m"], window_s=300).startswith("sum by (namespace, pod) (rate(container_cpu")
+    assert preset.promql(preset.measures["cpu_usage_m"], window_s=300) == (
+        "sum by (namespace, pod) (max by (namespace, pod, container, id, cpu)"
+        ' (rate(container_cpu_usage_seconds_total{container!="",container!="POD"}[300s])))'
+    )
 
 
 def test_a_selection_reaches_every_selector_of_a_query() -> None:

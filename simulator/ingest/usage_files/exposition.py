@@ -1,5 +1,7 @@
 """Text that an exporter exposes: Prometheus text format 0.0.4 and OpenMetrics 1.0, plain or gzip, one scrape or many.
 
+Names in quotes (UTF-8, Prometheus 3) and exemplars are read; native histograms are named and left out.
+
 Formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and https://prometheus.io/docs/specs/om/open_metrics_spec/.
 """
 
@@ -19,7 +21,7 @@ from models.units import MS_PER_S
 from simulator.ingest.prometheus_parse import Series
 from simulator.ingest.usage_files import USAGE_FILES, FileOptions, RawSamples, text_of
 
-_SAMPLE = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{.*\})?[ \t]+[-+0-9.NaIinfe]+(?:[ \t].*)?\r?")
+_SAMPLE = re.compile(rb"(?:[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{.*\})?|\{[ \t]*\".*\})[ \t]+[-+0-9.NaIinfe]+(?:[ \t].*)?\r?")
 _COMMENT = re.compile(rb"#[ \t]*(?:HELP|TYPE|UNIT|EOF)\b")
 
 
@@ -41,7 +43,7 @@ class Exposition:
         openmetrics = text.rstrip().endswith("# EOF")
         parse: Callable[[str], Iterable[Any]] = parse_openmetrics if openmetrics else parse_text
         try:
-            return _collect(parse(text))
+            return _collect(path.name, parse(text))
         except (ValueError, IndexError, KeyError, AttributeError, TypeError, OverflowError, RecursionError) as error:
             kind = "OpenMetrics" if openmetrics else "exposition"
             raise MetricsError(
@@ -49,11 +51,15 @@ class Exposition:
             ) from None
 
 
-def _collect(families: Iterable[Any]) -> RawSamples:
+def _collect(name: str, families: Iterable[Any]) -> RawSamples:
     dated: dict[tuple[tuple[str, str], ...], tuple[list[int], list[float]]] = {}
     undated: list[Series] = []
+    histograms = 0
     for family in families:
         for sample in family.samples:
+            if sample.value is None:  # a native histogram
+                histograms += 1
+                continue
             labels = {"__name__": sample.name, **sample.labels}
             if sample.timestamp is None:
                 undated.append(Series(labels, np.zeros(1, dtype=np.int64), np.array([float(sample.value)])))
@@ -62,7 +68,7 @@ def _collect(families: Iterable[Any]) -> RawSamples:
             times.append(round(float(sample.timestamp) * MS_PER_S))
             values.append(float(sample.value))
     series = [Series(dict(key), np.array(times, dtype=np.int64), np.array(values)) for key, (times, values) in dated.items()]
-    return RawSamples(series, undated)
+    return RawSamples(series, undated, (f"{name}: {histograms} native histograms were not read",) if histograms else ())
 
 
 USAGE_FILES.register("exposition", Exposition())

@@ -1,6 +1,7 @@
 """Output of `promtool tsdb dump`: one line for each sample, `{__name__="up", job="node"} 1 1772409600000`.
 
-Source: prometheus/prometheus cmd/promtool/tsdb.go (2.42); label values are quoted as Go quotes strings.
+Source: prometheus/prometheus cmd/promtool/tsdb.go (2.42 and 3.x); label values, and since 3.0 names that are not plain, are
+quoted as Go quotes strings. Native histograms are counted and left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from simulator.ingest.prometheus_parse import Series
 from simulator.ingest.usage_files import USAGE_FILES, FileOptions, RawSamples, text_of
 
 _LINE = re.compile(r"(\{.*\}) (\S+) (-?\d{1,15})")
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:, ?|$)')
+_HISTOGRAM = re.compile(r"\{.*\} \{count:.*\} -?\d{1,15}")
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_LABEL = re.compile(rf"(?:([a-zA-Z_][a-zA-Z0-9_]*)|{_QUOTED})={_QUOTED}(?:, ?|$)")
 _SHOWN = 5
 
 
@@ -35,8 +38,12 @@ class TsdbDump:
         """Every sample, series by series."""
         found: dict[str, tuple[list[int], list[float]]] = {}
         problems: list[Problem] = []
+        histograms = 0
         for number, line in enumerate(text_of(path).split("\n"), start=1):  # not splitlines: values may hold U+2028
             if not line.strip():
+                continue
+            if _HISTOGRAM.fullmatch(line):
+                histograms += 1
                 continue
             parts = _LINE.fullmatch(line)
             value = _number(parts[2]) if parts else None
@@ -50,7 +57,8 @@ class TsdbDump:
             values.append(value)
         if problems:
             raise MetricsError(problems)
-        return RawSamples(list(_series(path, found)))
+        told = (f"{path.name}: {histograms} samples of native histograms were not read",) if histograms else ()
+        return RawSamples(list(_series(path, found)), warnings=told)
 
 
 def _number(text: str) -> float | None:
@@ -80,10 +88,14 @@ def _labels(text: str) -> dict[str, str]:
         part = _LABEL.match(text, at)
         if part is None:
             raise ValueError(text[at:])
-        name, value = part.groups()
-        labels[name] = str(ast.literal_eval(f'"{value}"')) if "\\" in value else value
+        plain, quoted, value = part.groups()
+        labels[plain or _unquoted(quoted)] = _unquoted(value)
         at = part.end()
     return labels
+
+
+def _unquoted(text: str) -> str:
+    return str(ast.literal_eval(f'"{text}"')) if "\\" in text else text
 
 
 USAGE_FILES.register("tsdb-dump", TsdbDump())
