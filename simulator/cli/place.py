@@ -119,9 +119,9 @@ def _growth(placement: Placement, groups_file: Path | None) -> dict[str, Any]:
     """What the autoscaler would add for the pods that found no node; empty without groups."""
     if groups_file is None:
         return {"plans": [], "nodes_after": {}, "warnings": []}
-    from simulator.engine.autoscalers.place_growth import growth_document, read_groups_file
+    from simulator.engine.autoscalers.place_growth import growth_of
 
-    return growth_document(placement, read_groups_file(groups_file))
+    return growth_of(placement, groups_file)
 
 
 def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top: int) -> None:
@@ -141,7 +141,7 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
         for answer in found:
             _explain(console, placement, answer, top)
     for group, before, after, most in (step for plan in growth["plans"] for step in plan):
-        console.print(f"grow {group}: {before} -> {after} nodes (at most {most})")
+        console.print(f"grow {group}: {before} -> {after} nodes" + ("" if most is None else f" (at most {most})"))
     if left := growth.get("still_pending"):
         console.print(f"no growth helps {len(left)} of the pods: {', '.join(left[:NAMES])}{', ...' if len(left) > NAMES else ''}")
     for warning in (*placement.warnings, *growth["warnings"]):

@@ -10,22 +10,35 @@ from models.errors import InputError, Problem
 from simulator.engine.autoscalers.binpacking import kind_key
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
 from simulator.engine.autoscalers.cluster_autoscaler_growth import grow
+from simulator.engine.autoscalers.karpenter_growth import karpenter_growth
 from simulator.engine.autoscalers.never_starts import group_offers, why_never
 from simulator.engine.kube.objects import Pod
 from simulator.engine.kube.place import Placement
 from simulator.yaml_text import parse_yaml
 
 
+def growth_of(placement: Placement, path: Path) -> dict[str, Any]:
+    """What the autoscaler of a groups file (YAML or JSON) would add: Karpenter when it holds `pools`."""
+    document = _read(path)
+    if "pools" in document:
+        return karpenter_growth(placement, document, str(path))
+    return growth_document(placement, read_groups(document, str(path)))
+
+
 def read_groups_file(path: Path) -> GroupsFile:
-    """A groups file (YAML or JSON) of `burstline place --grow`."""
+    """A groups file (YAML or JSON) of `burstline place --grow` for Cluster Autoscaler."""
+    return read_groups(_read(path), str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(Problem(str(path), f"an unreadable file ({reason})", "give node groups as YAML or JSON")) from error
     if not isinstance(document, dict):
-        raise InputError(Problem(str(path), type(document).__name__, "give a mapping with the key groups"))
-    return read_groups(document, str(path))
+        raise InputError(Problem(str(path), type(document).__name__, "give a mapping with the key groups, or pools"))
+    return document
 
 
 def growth_document(placement: Placement, file: GroupsFile) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.autoscalers.replay_karpenter import Karpenter
 from simulator.engine.autoscalers.replay_rows import Latencies
-from simulator.engine.autoscalers.replay_shapes import read_shape
+from simulator.engine.autoscalers.replay_shapes import as_curve, read_shape
 from simulator.engine.autoscalers.replay_world import World
 from simulator.engine.kube.objects import Pod
 from simulator.streams import Streams
@@ -97,6 +97,7 @@ class Replay:
 def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, event_driven: bool = True) -> Replay:
     """Run the autoscaler that the document describes against its curve."""
     if "pools" in document:
+        document = as_curve(document)
         return _karpenter(document, read_curve(document, place, rules=True), seed, place)
     return _cluster_autoscaler(document, read_curve(document, place, rules=True), seed, place, event_driven)
 

@@ -34,7 +34,6 @@ from simulator.engine.autoscalers.karpenter_consolidation import (
     within_budgets,
 )
 from simulator.engine.autoscalers.karpenter_input import KarpenterFile
-from simulator.engine.autoscalers.karpenter_names import node_name
 from simulator.engine.autoscalers.karpenter_topology import Standing
 from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_rows import RunningPod
@@ -64,6 +63,9 @@ WAIT_READY_MS = MS_PER_S
 DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 METHODS = {"empty": "Empty", "several": "Underutilized", "one": "Underutilized"}
 NO_UNDERUSE = "WhenEmpty"
+SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_LENGTH = 5
+"""What the API server appends to a NodeClaim's generated name; nodes are tried by name, so their order is chance."""
 
 
 REGISTER_MS = MS_PER_S
@@ -273,7 +275,7 @@ class Karpenter:
     def _made(self, claim: Claim, kind: int, offering: Offering) -> Node:
         """The node with the labels that claim, type and offering give it."""
         catalog, pool = self.file.catalog, claim.pool
-        own, claimed = node_name(self._names), f"{pool.name}-{int(self._names.integers(36**5)):08d}"
+        claimed = f"{pool.name}-{''.join(SUFFIX[at] for at in self._names.integers(len(SUFFIX), size=SUFFIX_LENGTH))}"
         single = {
             key: next(iter(allowed.values))
             for requirements in (claim.requirements, catalog.types[kind].requirements)
@@ -283,7 +285,7 @@ class Karpenter:
         labels = {**pool.labels, **single, INSTANCE_TYPE: catalog.names[kind], NODEPOOL: pool.name}
         labels |= {ZONE: offering.zone, CAPACITY_TYPE: offering.capacity_type, HOSTNAME: claimed}
         amounts = dict(zip(self.world.kinds.axes, catalog.allocatable[kind].tolist(), strict=True))
-        return Node(own, amounts, labels, pool.taints)
+        return Node(f"kwok-{claimed}", amounts, labels, pool.taints)
 
     def _expire(self, row: int, after_ms: int) -> Story:
         """A node that is old enough goes, whatever runs on it; its pods ask again."""

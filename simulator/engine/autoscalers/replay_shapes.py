@@ -21,6 +21,9 @@ PORTS = "hostPorts"
 NOTES = ("count", "terminationGracePeriodSeconds")
 """Keys of recorded cases that say how many, or what has no effect: pods here end at once."""
 
+SECONDS = 30
+"""How long a single decision is watched: batches, further rounds and boots are over by then."""
+
 SNAKE = {
     "node_selector": "nodeSelector",
     "topology_spread_constraints": "topologySpreadConstraints",
@@ -51,3 +54,13 @@ def read_shape(name: str, body: Any, place: str, problems: list[Problem]) -> Pod
     known = len(problems)
     pod = read_pod(Fields(document, place, problems), {})
     return pod if len(problems) == known else None
+
+
+def as_curve(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recorded single decision (`pods` with `count`) as a curve that asks for all of them at second 0 and holds."""
+    pods = document.get("pods")
+    if "shapes" in document or not isinstance(pods, Mapping) or not all(isinstance(body, Mapping) for body in pods.values()):
+        return document
+    rest = {key: value for key, value in document.items() if key not in ("pods", "case")}
+    counts = {str(name): [body.get("count", 1)] * SECONDS for name, body in pods.items()}
+    return {**rest, "shapes": pods, "replicas_by_second": counts}
