@@ -46,13 +46,13 @@ def stays_with(part: DataPart | None, above_gb_per_pod_h: float | None) -> str:
 
 
 def egress_gb(extended_h: Mapping[str, NDArray[np.float64]], private: Sequence[bool], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Gigabytes that crossed: float64 [hours, pools], at the pool where the pods ran; `extended_h` in MB an hour by name."""
+    """Gigabytes that crossed: float64 [hours, pools], at the pool where pods ran; `extended_h` [hours, pools, classes] in MB."""
     total = np.zeros(shape)
     mask = np.asarray(private, np.bool_)
     for side, away in (("private", ~mask), ("aws", mask)):
         counted = extended_h.get(NAMES[side])
         if counted is not None:
-            total += np.where(away, counted, 0.0) / MB_PER_GB
+            total += np.where(away, counted.sum(axis=2), 0.0) / MB_PER_GB
     return total
 
 

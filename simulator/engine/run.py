@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.demand import Demand
 from models.fleet import Fleet, NodePool
+from models.generations import failures_at
 from models.horizon import Horizon
 from models.node import NodeShape
 from models.outcome import RunResult
+from models.parameter import Parameters
 from models.scenario import Scenario
 from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
 from models.zones import ZONES
 from simulator import catalog
-from simulator.engine.autoscaler import Autoscaler
 from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, CloudRisk, EngineConfig, FailureModel
+from simulator.engine.controls import Controls, control_settings, start_controls, with_controls
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.failures import start_failures, start_interruptions
+from simulator.engine.node_autoscalers import NODE_AUTOSCALERS, NodeAutoscaler
 from simulator.engine.policies import POLICIES
 from simulator.engine.provisioning import Supply
 from simulator.engine.recorder import Recorder
 from simulator.engine.state import State
 from simulator.engine.trace import DemandRules, Trace, trace_from_demand
 from simulator.engine.wait_budget import WaitBudget
+from simulator.engine.workloads.run import RunningWorkloads
 from simulator.progress import SILENT, Progress
 from simulator.streams import Streams
 
@@ -40,8 +44,10 @@ class Simulation:
     state: State
     recorder: Recorder
     supply: Supply
-    autoscaler: Autoscaler
+    autoscaler: NodeAutoscaler
     order: list[int]
+    controls: Controls
+    workloads: RunningWorkloads | None = None
 
 
 def prepare(
@@ -53,23 +59,28 @@ def prepare(
     env = HybridEnvironment(state)
     recorder = Recorder(state)
     supply = Supply(env, recorder, config, streams)
-    start_failures(env, supply, recorder, config.failures, streams)
+    start_failures(env, supply, recorder, config, streams)
     start_interruptions(env, supply, recorder, config, streams)
     budget = WaitBudget(state, config.wait, round(config.autoscaling.patience_s * MS_PER_S))
-    autoscaler = Autoscaler(env, supply, config.autoscaling, budget)
+    autoscaler = NODE_AUTOSCALERS[config.autoscaler](env, supply, config, budget, streams)
+    controls = start_controls(env, supply, config)
+    workloads = RunningWorkloads(env, recorder, config.workloads, streams) if config.workloads else None
     if progress is not SILENT:
         env.process(_days(env, progress))
     names = [pool.name for pool in state.layout.pools]
-    return Simulation(env, state, recorder, supply, autoscaler, [names.index(pool.name) for pool in fleet.pools])
+    order = [names.index(pool.name) for pool in fleet.pools]
+    return Simulation(env, state, recorder, supply, autoscaler, order, controls, workloads)
 
 
 def run_once(
     trace: Trace, fleet: Fleet, config: EngineConfig, streams: Streams, *, horizon: Horizon, progress: Progress = SILENT
 ) -> RunResult:
     """Run one replication over the trace's hours; `horizon` dates them, `progress` ticks once per simulated day."""
-    simulation = prepare(trace, fleet, config, streams, progress)
+    simulation = prepare(trace, fleet, replace(config, start=horizon.start), streams, progress)
     simulation.env.run(until=trace.hours * MS_PER_H)
-    return simulation.recorder.result(Horizon(horizon.start, trace.hours), simulation.order)
+    result = simulation.recorder.result(Horizon(horizon.start, trace.hours), simulation.order)
+    result = with_controls(result, simulation.supply, simulation.controls, simulation.order)
+    return replace(result, workloads=simulation.workloads.results(config.provisioning)) if simulation.workloads else result
 
 
 def _days(env: HybridEnvironment, progress: Progress) -> Story:
@@ -90,15 +101,24 @@ def config_for(fleet: Fleet, scenario: Scenario) -> EngineConfig:
         ties=scenario.engine.ties,
         provisioning={pool.name: kinds[pool.kind] for pool in fleet.pools},
         failures=failures if scenario.engine.failures else FailureModel(),
+        pool_failures=_old_servers(scenario, failures, parameters) if scenario.engine.failures else {},
         cloud=CloudRisk(parameters["on_demand_refused_share"]) if scenario.engine.failures else CloudRisk(),
+        **control_settings(fleet, scenario, parameters),
         autoscaling=Autoscaling(SCAN_S[scenario.engine.autoscaler], IDLE_S[scenario.engine.autoscaler]),
     )
+
+
+def _old_servers(scenario: Scenario, young: FailureModel, parameters: Parameters) -> dict[str, FailureModel]:
+    """Failures of the zones whose servers are old enough to fail more often."""
+    old = {zone.name: failures_at(young.per_year, zone.age_years, parameters) for zone in scenario.zones}
+    return {name: replace(young, per_year=rate) for name, rate in old.items() if rate != young.per_year}
 
 
 def rules_for(scenario: Scenario) -> DemandRules:
     """How a scenario's demand becomes pods: free, or split between the sides when users are pinned."""
     share = scenario.demand.build_share if scenario.planner.dispatch == "pinned" else None
-    return DemandRules(pinned_share=share, hours=scenario.engine.horizon_hours)
+    data, above = scenario.engine.data, scenario.engine.data_stays_above_gb_per_pod_h
+    return DemandRules(pinned_share=share, hours=scenario.engine.horizon_hours, data=data, data_stays_above_gb_per_pod_h=above)
 
 
 def pinned_holds(
@@ -108,7 +128,7 @@ def pinned_holds(
 
     Returns (no pod ever waited, share of schedulable cpu on the fullest node in the middle of the peak hour).
     """
-    trace = trace_from_demand(demand, Streams(0), DemandRules(pinned_share=share, only_home="private"))
+    trace = trace_from_demand(demand, Streams(0), DemandRules(pinned_share=share, only_home="private", expected=True))
     pool = NodePool("private", "private", "baremetal", shape, nodes, nodes, private=True)
     config = EngineConfig(kubernetes_version=kubernetes_version, ties="lowest", nodes_down=nodes_down)
     simulation = prepare(trace, Fleet((pool,)), config, Streams(0))

@@ -18,7 +18,7 @@ from models.fleet import NodePool
 from models.units import MS_PER_H
 from models.workload import WorkloadClass
 from simulator.engine.budget import budget_terms
-from simulator.engine.node_autoscalers.looks_kernels import FAR, ready_pods
+from simulator.engine.looks_kernels import FAR, ready_pods
 from simulator.engine.state import State
 from simulator.engine.trace import PodShape
 
@@ -40,13 +40,16 @@ class WaitBudget:
         self._out = np.zeros(shapes, np.int64)
 
     def ready(self, now: int) -> tuple[NDArray[np.int64], int]:
-        """Waiting pods by shape whose budget is spent (int64 [padded shapes], a copy), and when the next one's ends."""
+        """Waiting pods by shape whose budget is spent (int64 [padded shapes], a copy), and when the next one's ends.
+
+        Pods of a gang that a controller holds back (`State.held`) count: they wait for all their nodes at once.
+        """
         state = self._state
         if self._none:
-            return np.array(state.count[-state.shape_cpu.size :]), NEVER
+            return state.count[-state.shape_cpu.size :] + state.held, NEVER
         queues = (state.head, state.queue_next, state.placed, state.arrival, state.duration)
         following = ready_pods(now, self._fixed, self._per_run, *queues, self._out)
-        return self._out.copy(), int(following)
+        return self._out + state.held, int(following)
 
 
 def _terms(shape: PodShape, part: WaitPart, pools: tuple[NodePool, ...]) -> tuple[float, float]:

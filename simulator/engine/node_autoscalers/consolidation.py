@@ -30,6 +30,7 @@ class Candidate:
     type: int
     counts: Vector
     cost: float
+    empty: bool = False
 
 
 @dataclass(frozen=True)

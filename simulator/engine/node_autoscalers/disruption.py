@@ -7,8 +7,9 @@ go. Source: kubernetes-sigs/karpenter pkg/controllers/disruption at 1.14.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,10 +22,10 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.kernels import WAITING_HELPABLE
 from simulator.engine.looks import Looks, next_pod_event
+from simulator.engine.looks_kernels import note_events
 from simulator.engine.node_autoscalers.consolidation import Candidate, Command, one_node, remove, several_nodes, within_budgets
-from simulator.engine.node_autoscalers.looks_kernels import note_events
-from simulator.engine.node_autoscalers.schedule import Claim, Offers, Round, run_round
-from simulator.engine.node_autoscalers.view import ClusterView, Vector
+from simulator.engine.node_autoscalers.schedule import Claim, Flags, Offers, Round, run_round
+from simulator.engine.node_autoscalers.view import ClusterView, Matrix, Vector
 from simulator.engine.recorder import NodeState
 from simulator.engine.wait_budget import NEVER, WaitBudget
 
@@ -34,6 +35,18 @@ NOMINATED_MS = 20 * MS_PER_S
 MINUTE_MS = 60 * MS_PER_S
 REASONS = {"empty": "Empty", "several": "Underutilized", "one": "Underutilized"}
 RANK = 1
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Open nodes as rows. at : int64 [slots], their rows; free : int64 [rows, axes]; allowed : bool [rows, kinds]; quiet : bool [rows]."""
+
+    key: tuple[int, int]
+    at: Vector
+    free: Matrix
+    allowed: Flags
+    quiet: Flags
+    candidates: list[Candidate]
 
 
 class Disruption:
@@ -52,6 +65,9 @@ class Disruption:
         self._event_ms, self._seen_pods, self._seen_departure, self._joined_ms = (np.zeros(slots, np.int64) for _ in range(4))
         self._type_of = {q: k for k, q in enumerate(offers.types)}
         self._leaving: set[int] = set()
+        self._owned = [env.state.layout.pools[q].private for q in offers.types]
+        self._managed = np.isin(env.state.pool_of, offers.types)
+        self._seen: _Sight | None = None
         self.looks = 0
 
     def start(self) -> None:
@@ -119,67 +135,79 @@ class Disruption:
             return Command(tuple(candidate.slot for candidate in candidates)) if candidates else None
         if method == "several":
             return several_nodes(candidates, self.offers, self._simulate)
-        return one_node([candidate for candidate in candidates if candidate.counts.any()], self.offers, self._simulate)
+        return one_node([candidate for candidate in candidates if not candidate.empty], self.offers, self._simulate)
 
     def _candidates(self, method: str) -> list[Candidate]:
         """Nodes that are quiet and not young, within their groups' budgets."""
-        view, now, mine = self.view, self.env.ms, self._mine()
-        state = self.env.state
-        note_events(now, mine, state.free_pods, state.last_departure, self._seen_pods, self._seen_departure, self._event_ms)
+        found = self._sight().candidates
+        if method == "empty":
+            found = [candidate for candidate in found if candidate.empty]
+        else:
+            found = [candidate for candidate in found if candidate.empty or not self._owned[candidate.type]]
+        return within_budgets(found, self._allowed(method)) if found else []
+
+    def _sight(self) -> _Sight:
+        """What this instant's looks see; made once while nothing moves."""
+        key = (self.env.ms, self.env.changes)
+        if self._seen is None or self._seen.key != key:
+            view, state, mine = self.view, self.env.state, self._mine()
+            note_events(self.env.ms, mine, state.free_pods, state.last_departure, self._seen_pods, self._seen_departure, self._event_ms)
+            rows = view.open(view.standing(range(len(state.layout.pools))))
+            at = np.full(state.pool_of.size, -1, np.int64)
+            at[rows] = np.arange(rows.size)
+            self._seen = _Sight(key, at, view.free(rows), view.allowed[view.pools_of(rows)], self._quiet(rows), self._movable(mine))
+        return self._seen
+
+    def _movable(self, mine: Vector) -> list[Candidate]:
+        view, now = self.view, self.env.ms
         open_now = view.open(mine)
         slots = open_now[self._quiet(open_now) & (now >= self._joined_ms[open_now] + NOMINATED_MS)]
         if slots.size == 0:
             return []
-        counts, pools = view.counts(slots), view.pools_of(slots)
-        found = []
-        for slot, q, pods in zip(slots.tolist(), pools.tolist(), counts, strict=True):
-            owned = state.layout.pools[q].private
-            if not pods.any() or not owned:
-                kind = self._type_of[q]
-                cost = float(pods.sum()) * self._life_left(slot)
-                found.append(Candidate(slot, int(self.offers.group_of[kind]), kind, pods, cost))
-        if method == "empty":
-            found = [candidate for candidate in found if not candidate.counts.any()]
-        return within_budgets(found, self._allowed(method, mine))
+        counts = view.counts(slots)
+        totals = counts.sum(axis=1).tolist()
+        kinds = [self._type_of[q] for q in view.pools_of(slots).tolist()]
+        return [
+            Candidate(slot, int(self.offers.group_of[kind]), kind, pods, float(total) * self._life_left(slot), total == 0)
+            for slot, kind, pods, total in zip(slots.tolist(), kinds, counts, totals, strict=True)
+        ]
 
-    def _allowed(self, method: str, mine: Vector) -> dict[int, int]:
+    def _allowed(self, method: str) -> dict[int, int]:
         """Nodes of each group that may be disrupted now."""
         moment = self._start + timedelta(milliseconds=self.env.ms)
-        groups = self.offers.group_of[[self._type_of[q] for q in self.view.pools_of(mine).tolist()]]
-        going = {
-            g: sum(1 for slot, at in zip(mine.tolist(), groups.tolist(), strict=True) if at == g and slot in self._leaving)
-            for g in set(groups.tolist())
-        }
-        return {g: min(allowance(self._budgets, int((groups == g).sum()), REASONS[method], moment), NO_MOST) - going[g] for g in going}
+        mine = self.view.standing(self.offers.types)
+        groups = self.offers.group_of[[self._type_of[q] for q in self.view.pools_of(mine).tolist()]].tolist()
+        nodes = Counter(groups)
+        going = Counter(g for slot, g in zip(mine.tolist(), groups, strict=True) if slot in self._leaving)
+        return {g: min(allowance(self._budgets, nodes[g], REASONS[method], moment), NO_MOST) - going[g] for g in nodes}
 
     def _life_left(self, slot: int) -> float:
         """Share of its life that a node has left; older nodes are cheaper to disrupt."""
         return 1.0 if self._life_ms is None else max(0.0, 1.0 - (self.env.ms - int(self._joined_ms[slot])) / self._life_ms)
 
-    def _quiet(self, slots: Vector) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _quiet(self, slots: Vector) -> Flags:
         """Whether no pod came or went for `consolidateAfter`; owned nodes that always stand count as quiet."""
         assert self._quiet_ms is not None
-        mine = np.isin(self.env.state.pool_of[slots], self.offers.types)
-        return ~mine | (self.env.ms >= self._event_ms[slots] + self._quiet_ms)
+        return ~self._managed[slots] | (self.env.ms >= self._event_ms[slots] + self._quiet_ms)
 
     def _simulate(self, candidates: Sequence[Candidate]) -> Round:
         """Schedule the candidates' pods without them, after what waits anyway; only quiet nodes receive running pods."""
-        view, offers = self.view, self.offers
-        gone = np.array([candidate.slot for candidate in candidates], np.int64)
-        rows = view.open(view.standing(range(len(self.env.state.layout.pools))))
-        rows = rows[~np.isin(rows, gone)]
-        free, allowed = view.free(rows), view.allowed[view.pools_of(rows)]
+        view, offers, sight = self.view, self.offers, self._sight()
+        stays = np.ones(len(sight.free), np.bool_)
+        stays[sight.at[[candidate.slot for candidate in candidates]]] = False
         room = np.array([view.room(q) for q in offers.types], np.int64)
-        waiting: tuple[Claim, ...] = ()
+        free, waiting = sight.free, tuple[Claim, ...]()
         if self.env.state.clock[WAITING_HELPABLE] > 0:
             coming = view.coming(offers.types)
             ready = self._wait.ready(self.env.ms)[0][: len(view.requests)]
-            both = np.concatenate([free, view.offers[coming]]), np.concatenate([allowed, view.allowed[coming]])
+            kept = np.flatnonzero(stays)
+            both = np.concatenate([free[kept], view.offers[coming]]), np.concatenate([sight.allowed[kept], view.allowed[coming]])
             first = run_round(ready, view, offers, *both, room, 1)
-            waiting, free = first.claims, free - first.placed[: rows.size] @ view.requests
-        kept = self._quiet(rows)
+            waiting, free = first.claims, free.copy()
+            free[kept] -= first.placed[: kept.size] @ view.requests
+        stays &= sight.quiet
         moving = np.sum([candidate.counts for candidate in candidates], axis=0)
-        result = run_round(moving, view, offers, free[kept], allowed[kept], room, 1)
+        result = run_round(moving, view, offers, free[stays], sight.allowed[stays], room, 1)
         return replace(result, claims=waiting + result.claims)
 
     def _validated(self, method: str, command: Command) -> Command | None:

@@ -14,9 +14,9 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.kernels import HEAPED, NEXT_ARRIVAL, NEXT_DEPARTURE, QUEUED, WAITING_HELPABLE
 from simulator.engine.looks import Looks, next_pod_event
+from simulator.engine.looks_kernels import newest_waiting
 from simulator.engine.node_autoscalers import NODE_AUTOSCALERS
 from simulator.engine.node_autoscalers.disruption import Disruption
-from simulator.engine.node_autoscalers.looks_kernels import newest_waiting
 from simulator.engine.node_autoscalers.schedule import Offers, run_round
 from simulator.engine.node_autoscalers.view import ClusterView
 from simulator.engine.provisioning import Supply
@@ -84,9 +84,9 @@ class Karpenter:
 
     def _asked(self, asked: int) -> int:
         """When they asked last, askings that could change nothing and were slept through included."""
-        while asked >= 0 and self._ask(asked) < self.env.ms:
-            asked = self._ask(asked)
-        return asked
+        if asked < 0 or (first := self._ask(asked)) >= self.env.ms:
+            return asked
+        return first + (self.env.ms - 1 - first) // ASK_AGAIN_MS * ASK_AGAIN_MS
 
     def _new_waiting(self, after: int) -> tuple[int, int]:
         """First and last instant later than `after` at which a pod that still waits began to; NEVER and -1 without one."""

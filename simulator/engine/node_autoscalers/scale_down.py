@@ -8,7 +8,7 @@ from models.units import MS_PER_S
 from simulator.engine.autoscalers.cluster_autoscaler_flags import ScaleDownSettings
 from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Budget, View, due, judge, still_unneeded, utilisation
 from simulator.engine.environment import HybridEnvironment
-from simulator.engine.node_autoscalers.looks_kernels import any_below
+from simulator.engine.looks_kernels import any_below
 from simulator.engine.node_autoscalers.view import ClusterView, Vector
 from simulator.engine.wait_budget import NEVER
 

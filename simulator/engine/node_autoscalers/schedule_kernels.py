@@ -20,10 +20,10 @@ def _fits(free, request):
 @compiled(forceinline=True)
 def _holds(allocatable, requests, request):
     """Whether a type holds a claim's `requests` and one more pod."""
+    held = True
     for a in range(request.size):
-        if allocatable[a] < requests[a] + request[a]:
-            return False
-    return True
+        held = held and allocatable[a] >= requests[a] + request[a]
+    return held
 
 
 @compiled()

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from models.node import NodeShape
 from simulator.engine.kernels import CORDONED, NEXT_ARRIVAL, OLDEST
-from simulator.engine.node_autoscalers.looks_kernels import count_by_slot
+from simulator.engine.looks_kernels import count_by_slot
 from simulator.engine.provisioning import Supply
 from simulator.engine.recorder import NodeState
 from simulator.engine.state import State
 
 Matrix = NDArray[np.int64]
 Vector = NDArray[np.int64]
+
+NO_SLOTS = np.zeros(0, np.int64)
 
 
 class ClusterView:
@@ -35,6 +37,7 @@ class ClusterView:
         self.elastic = [q for q, pool in enumerate(pools) if pool.max_nodes > pool.nodes]
         self.by_size = np.lexsort((-self.requests[:, 1], -self.requests[:, 0]))
         self._first = state.layout.first
+        self._standing: dict[tuple[int, ...], tuple[int, Vector]] = {}
 
     def _request(self, s: int) -> list[int]:
         shape = self.state.trace.shapes[s]
@@ -54,9 +57,14 @@ class ClusterView:
         return range(self._first[q], self._first[q + 1])
 
     def standing(self, pools: Sequence[int]) -> Vector:
-        """Slots of these pools where a node is up, ascending."""
-        states = self.supply.recorder.nodes.state
-        return np.array([slot for q in pools for slot in self.slots(q) if states[slot] is NodeState.UP], np.int64)
+        """Slots of these pools where a node is up, ascending; read anew only after nodes changed."""
+        key = tuple(pools)
+        changes, found = self._standing.get(key, (-1, NO_SLOTS))
+        if changes != self.supply.env.changes:
+            states = self.supply.recorder.nodes.state
+            found = np.array([slot for q in pools for slot in self.slots(q) if states[slot] is NodeState.UP], np.int64)
+            self._standing[key] = (self.supply.env.changes, found)
+        return found
 
     def open(self, slots: Vector) -> Vector:
         """Those of `slots` that take new pods."""
