@@ -21,6 +21,7 @@ class Demand:
     `workloads` gives pod shapes and replicas where they are known (`source` "requests"); a demand rebuilt from a bill
     alone (`source` "bill") has none, and its classes are instance types. `notes` say what was filled in or left out.
     `replaced` are measured workloads that are not in it because a workload of the scenario stands in their place.
+    `grown`: by which factor it stands above what was measured; controllers see their load grown so too.
     """
 
     horizon: Horizon
@@ -31,6 +32,7 @@ class Demand:
     source: Literal["requests", "bill"]
     notes: tuple[str, ...] = ()
     replaced: tuple[Workload, ...] = ()
+    grown: float = 1.0
 
     def total(self, axis: str) -> NDArray[np.float64]:
         """Sum over classes: float64 [hours] in the axis's unit."""

@@ -181,6 +181,7 @@ class PodPart(_Part):
     image: ImagePart | None = Field(None, description="nothing to pull when absent")
     start_s: float | None = Field(None, ge=0.0, description="image there to Ready; the catalog's pod_start_p50_s when absent")
     grace_s: float = Field(0.0, ge=0.0, description="time that a stopped pod takes to end, at most its terminationGracePeriodSeconds")
+    suspend: bool = Field(False, description="nothing of it starts: no run, no replica")
     meshed: bool = Field(True, description="carries the mesh's proxy, where the platform has a mesh")
 
     @property

@@ -44,7 +44,7 @@ class WorkloadResult:
 
     `replicas`: (second, wanted) at every change. `surge_pods`: most pods above the wanted ones while versions changed.
     `warm_pods[pool]`: most replicas added within `window_s[pool]`, the time that a new node of the pool takes at p95.
-    `pods_per_node[pool]`: how many of its pods an empty node holds, 0 where none may run.
+    `extended`: extended resources of one pod. `pods_per_node[pool]`: how many of its pods an empty node holds, 0 where none may run.
     """
 
     name: str
@@ -64,6 +64,7 @@ class WorkloadResult:
     runs: tuple[JobRun, ...]
     skipped: int
     restarts: int
+    extended: Mapping[str, int]
     pods_per_node: Mapping[str, int]
     warm_pods: Mapping[str, int]
     window_s: Mapping[str, float]

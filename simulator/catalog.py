@@ -180,6 +180,8 @@ def _private_shape(name: str, row: Mapping[str, Any]) -> NodeShape:
         system_reserved_memory_mib=row["system_reserved_memory_mib"],
         daemonset_cpu_m=row["daemonset_cpu_m"],
         daemonset_memory_mib=row["daemonset_memory_mib"],
+        extended={"nvidia.com/gpu": row["gpus"]} if row.get("gpus") else {},
+        speed=row.get("speed", 1.0),
         watts_idle=row.get("watts_idle", 0.0),
         watts_peak=row.get("watts_peak", 0.0),
     )

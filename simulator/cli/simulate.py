@@ -14,6 +14,7 @@ Examples:
   burstline simulate half-private-40 --replications 3
   burstline simulate half-private-40 --plan out/demo/plan.json --json
   burstline simulate half-private-40 --nodes prod-bm=36 --hours 336
+  burstline simulate half-private-40 --hours 336 --series run.om.gz --figure run.html
 """
 
 
@@ -25,6 +26,13 @@ Examples:
 @click.option("--replications", type=click.IntRange(min=1), help="Runs with other failures and delays; the scenario's by default.")
 @click.option("--hours", type=click.IntRange(min=1), help="Only the first hours.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/simulate"), show_default=True, help="Folder.")
+@click.option(
+    "--series",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the run as Prometheus would have scraped it, OpenMetrics.",
+)
+@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Write the timeline of the busiest week to this HTML file.")
+@click.option("--language", type=click.Choice(["en", "ko"]), help="Language of tables and figure; the scenario's by default.")
 @json_option
 def command(
     scenario: str,
@@ -34,6 +42,9 @@ def command(
     replications: int | None,
     hours: int | None,
     out: Path,
+    series: Path | None,
+    figure: Path | None,
+    language: str | None,
     as_json: bool,
 ) -> None:
     """Simulate SCENARIO's private fleet, filled first, with AWS behind it; write outcome.json and hourly tables.
@@ -50,6 +61,8 @@ def command(
     from simulator.pipeline.inputs import load_demand
 
     chosen = load_scenario(scenario, override)
+    if language is not None:
+        chosen = chosen.varied({"language": language})
     if hours is not None:
         chosen = chosen.varied({"engine.horizon_hours": hours})
     with progress_bar() as progress:
@@ -58,12 +71,43 @@ def command(
         start = perf_counter()
         outcome = simulate(demand, fleet, chosen, replications=replications or chosen.engine.replications, progress=progress)
         wall_s = perf_counter() - start
-    files = write_outcome(outcome, out)
-    document = summary(outcome) | {"wall_s": round(wall_s, 3), "files": [str(path) for path in files]}
+    files = [*write_outcome(outcome, out), *_further_files(outcome.first, fleet, chosen.language, series, figure)]
+    platform = _platform(chosen, demand)
+    document = summary(outcome) | {"wall_s": round(wall_s, 3), "files": [str(path) for path in files]} | platform
     if as_json:
         print_json(document)
     else:
-        _show(document, {pool.name: pool.nodes for pool in fleet.pools if pool.private})
+        from simulator.cli._simulate_view import show_outcome
+
+        show_outcome(document, {pool.name: pool.nodes for pool in fleet.pools if pool.private}, chosen.language)
+
+
+def _platform(scenario: Any, demand: Any) -> dict[str, Any]:
+    """What the mesh and further DaemonSets cost, where the scenario speaks of them or of workloads of its own."""
+    if not scenario.workloads and scenario.platform == type(scenario.platform)():
+        return {}
+    from simulator import catalog
+    from simulator.engine.workloads.platform import platform_document
+
+    parameters = catalog.parameters(scenario.parameters)
+    bare = catalog.zone_build(scenario.zones[0], parameters).node
+    return {"platform": platform_document(demand, scenario, bare, parameters)}
+
+
+def _further_files(run: Any, fleet: Any, language: Any, series: Path | None, figure: Path | None) -> list[Path]:
+    """What was asked for beside the outcome: the series export and the timeline."""
+    files = []
+    if series is not None:
+        from simulator.engine.series import write_series
+
+        files.append(write_series(run, fleet, series))
+    if figure is not None:
+        from simulator.cli._simulate_view import timeline_html
+        from simulator.record import write_text
+
+        write_text(figure, timeline_html(run, language))
+        files.append(figure)
+    return files
 
 
 def _private_nodes(scenario: Any, demand: Any, plan: Path | None, nodes: tuple[str, ...]) -> dict[str, int]:
@@ -92,26 +136,3 @@ def _zone_nodes(text: str) -> tuple[str, int]:
     if not number.isdigit():
         raise ScenarioError(Problem("--nodes", repr(text), "write ZONE=N, for example prod-bm=36"))
     return zone, int(number)
-
-
-def _show(document: dict[str, Any], private: dict[str, int]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    built = ", ".join(f"{zone} {count}" for zone, count in private.items())
-    console.print(
-        f"{document['pods']:,} pods on {built} private nodes, {document['replications']} replications, {document['wall_s']:.1f} s"
-    )
-    table = Table("zone", "node hours", "utilisation", "pods placed", title="Means over replications", title_justify="left")
-    for zone, row in document["zones"].items():
-        table.add_row(zone, f"{row['node_hours']:,.0f}", f"{row['utilisation']:.1%}", f"{row['pods_placed']:,.0f}")
-    console.print(table)
-    waits = document["pending_s"]
-    console.print(f"pending time: half of the pods {waits['p50']:.1f} s, 95 % {waits['p95']:.1f} s, 99 % {waits['p99']:.1f} s")
-    burst = document["intervals"]["burst_node_hours"]
-    console.print(f"burst: {burst['mean']:,.0f} node hours +- {burst['half_width']:,.0f} (95 %)")
-    console.print(f"failures: {document['failures']:.1f}, pods moved by them: {document['evictions']:.1f}")
-    console.print(f"never placed: {document['unplaced']:.0f}; conservation error: {document['conservation_error']:.1e}")
-    for path in document["files"]:
-        console.print(f"wrote {path}", highlight=False)

@@ -49,7 +49,9 @@ def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
         return inputs
     from simulator.engine.workloads.expected import with_workloads
 
-    return replace(inputs, demand=with_workloads(inputs.demand, scenario, catalog.parameters(scenario.parameters)))
+    demand = with_workloads(inputs.demand, scenario, catalog.parameters(scenario.parameters))
+    billed = inputs.billed_usd_per_year if scenario.demand.measured else None
+    return replace(inputs, demand=demand, billed_usd_per_year=billed)
 
 
 def _measured_inputs(scenario: Scenario, progress: Progress) -> Inputs:

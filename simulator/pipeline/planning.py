@@ -112,7 +112,7 @@ def future_demand(case: Case, demand: Demand) -> Demand:
         return demand
     factor = (1.0 + growth) ** (lead_days(case) / DAYS_PER_YEAR)
     workloads = tuple(replace(w, replicas=np.rint(w.replicas * factor).astype(np.int64)) for w in demand.workloads)
-    return replace(demand, requests=demand.requests * factor, workloads=workloads)
+    return replace(demand, requests=demand.requests * factor, workloads=workloads, grown=factor)
 
 
 def pinned_half(case: Case, demand: Demand) -> PinnedHalf:

@@ -41,7 +41,8 @@ def room_for(state: State, s: int) -> int:
 def most_for(state: State, s: int) -> int:
     """How many pods of shape `s` an empty fleet holds with every node that can be had."""
     shape = state.trace.shapes[s]
-    return sum(pool.max_nodes * held for pool, held in zip(state.layout.pools, pods_per_node(shape, state).values(), strict=True))
+    held = pods_per_node(shape, state)
+    return sum(pool.max_nodes * held.get(pool.name, 0) for pool in state.layout.pools)
 
 
 class GangRun:

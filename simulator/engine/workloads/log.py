@@ -96,6 +96,7 @@ class WorkloadLog:
             runs=tuple(self.runs),
             skipped=self.skipped,
             restarts=self.restarts,
+            extended=dict(extended),
             pods_per_node=dict(per_node),
             warm_pods={pool: largest_rise(self.replicas, round(seconds * MS_PER_S)) for pool, seconds in window_s.items()},
             window_s=dict(window_s),

@@ -206,9 +206,9 @@ class PodHub:
 
 
 def pods_per_node(shape: PodShape, state: State) -> dict[str, int]:
-    """How many pods of a shape an empty node of every pool holds; 0 where they may not run."""
+    """How many pods of a shape an empty node of every pool that can have nodes holds; 0 where they may not run."""
     found = {}
-    for pool in state.layout.pools:
+    for pool in (pool for pool in state.layout.pools if pool.max_nodes):
         node = pool.shape
         rooms = [node.schedulable_cpu_m // shape.cpu_m, node.schedulable_memory_mib // shape.memory_mib, node.schedulable_pods]
         if shape.extended:

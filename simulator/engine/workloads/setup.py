@@ -78,7 +78,7 @@ def workload_setup(scenario: Scenario, measured: Mapping[str, Workload], horizon
 
     `measured`: the measured workloads by namespace/name, for those that name one in `like`.
     """
-    if not scenario.workloads:
+    if all(part.suspend for part in scenario.workloads):
         return None
     problems: list[Problem] = []
     found: list[Prepared] = []
@@ -86,6 +86,8 @@ def workload_setup(scenario: Scenario, measured: Mapping[str, Workload], horizon
     taken = sorted({name for name in names if names.count(name) > 1 or name in measured})
     problems += [Problem(f"workloads: {name}", "a name that is taken", "give every workload a name of its own") for name in taken]
     for part in scenario.workloads:
+        if part.suspend:
+            continue
         try:
             found.append(_prepared(part, measured, horizon, scenario.platform, parameters))
         except ScenarioError as error:
@@ -104,9 +106,12 @@ def workload_setup(scenario: Scenario, measured: Mapping[str, Workload], horizon
 
 
 def setup_for(scenario: Scenario, demand: Demand, parameters: Parameters) -> WorkloadSetup | None:
-    """`workload_setup` over the hours that a run of `demand` has."""
+    """`workload_setup` over the hours that a run of `demand` has, Deployments grown with it."""
     hours = min(scenario.engine.horizon_hours or demand.horizon.hours, demand.horizon.hours)
     measured = {w.full_name: w for w in (*demand.workloads, *demand.replaced) if not w.controlled}
+    if demand.grown != 1.0:
+        grown = [p.model_copy(update={"times": p.times * demand.grown}) if p.kind == "deployment" else p for p in scenario.workloads]
+        scenario = scenario.model_copy(update={"workloads": tuple(grown)})
     return workload_setup(scenario, measured, Horizon(demand.horizon.start, hours), parameters)
 
 
