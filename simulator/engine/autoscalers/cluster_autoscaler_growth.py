@@ -26,7 +26,7 @@ from simulator.engine.autoscalers.replay_world import World
 from simulator.engine.kube.objects import CPU, MEMORY, PODS, Node, Pod
 from simulator.streams import Streams
 
-RUNS = ((400, 51), (2_000, 5), (10**9, 1))
+RUNS = ((400, 51), (1_000, 5), (10**9, 1))
 """Most runs up to so many pods."""
 
 SURE = 9
