@@ -50,6 +50,7 @@ class Instant(click.ParamType[datetime]):
 @click.option("--preset", default="kube-state-metrics", show_default=True, help="Metric names: a shipped preset or a YAML file.")
 @click.option("--select", multiple=True, metavar="MATCHER", help="Only series with this label, for instance 'cluster=\"prod\"'.")
 @click.option("--cluster", default="", help="Name under which the rows are kept, when a store holds several clusters.")
+@click.option("--clusters-by", metavar="LABEL", help="Import every value of this label as a cluster of its own, for instance cluster.")
 @click.option("--token-env", metavar="VARIABLE", help="Environment variable with a bearer token.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File with a bearer token.")
 @click.option("--user", help="User of basic authentication.")
@@ -80,6 +81,8 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
     sources = (prometheus, files, options["cloudwatch"], options["inventory"], options["openstack"])
     if sum(bool(source) for source in sources) != 1:
         raise click.UsageError("give one of --prometheus, --file, --cloudwatch, --inventory and --openstack")
+    if options["clusters_by"] and (options["cluster"] or not prometheus):
+        raise click.UsageError("--clusters-by goes with --prometheus and names the clusters itself: leave --cluster out")
     if options["inventory"] or options["openstack"]:
         _inventory(options, as_json)
         return
@@ -151,6 +154,7 @@ def _show_inventory(inventory: Inventory) -> None:
 
 def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options: dict[str, Any], progress: Any) -> Imported:
     from simulator.ingest.prometheus import import_prometheus
+    from simulator.ingest.prometheus_clusters import import_clusters, together
     from simulator.ingest.prometheus_http import Access, Server
     from simulator.ingest.prometheus_task import Request
 
@@ -174,6 +178,8 @@ def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options
         samples_per_page=options["samples_per_page"],
     )
     with Server(access) as server:
+        if options["clusters_by"]:
+            return together(import_clusters(connection, server, request, options["clusters_by"], progress))
         return import_prometheus(connection, server, request, progress)
 
 

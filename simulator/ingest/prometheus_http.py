@@ -195,6 +195,8 @@ class Server:
         text = str(error) or type(error).__name__
         if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
             return Problem(self.place, f"a TLS connection that fails ({text})", "give the server's certificate authority with --ca FILE")
+        if isinstance(error, httpx.DecodingError):
+            return Problem(self.place, f"a body that cannot be unpacked ({text})", "check the server and what stands between")
         if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return Problem(self.place, f"a connection that broke off ({text})", "check the server and what stands between")
         return Problem(self.place, f"no server ({text})", "check that Prometheus runs and that the URL and port are right")

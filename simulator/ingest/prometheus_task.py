@@ -110,6 +110,12 @@ def prepare(server: Server, request: Request) -> Task:
     return Task(server, request, preset, start_ms, end_ms, Owners(), step_s, window_s, look_back_s, phases, tuple(warnings))
 
 
+def range_ms(server: Server, request: Request) -> tuple[int, int]:
+    """The whole hours of a request, in milliseconds since 1970."""
+    start, end = _hours(server.now(), request, [])
+    return to_ms(start), to_ms(end)
+
+
 def _refuse_mixed(server: Server, request: Request, preset: Preset, start_ms: int, end_ms: int) -> None:
     """Pods of one name in several clusters would be taken for one: sums would be of both, requests of the larger."""
     measure = next((preset.measures[name] for name in PROBED if name in preset.measures), None)

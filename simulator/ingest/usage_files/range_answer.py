@@ -30,7 +30,8 @@ class RangeAnswer:
         if nameless:
             found = f"{nameless} series without a metric name"
             raise MetricsError(Problem(str(path), found, "save a query of the metric itself: functions and sums drop its name"))
-        return RawSamples([one for one in answer.series if one.times_ms.size], warnings=(*answer.warnings, *answer.infos))
+        told = (f"{path.name}: {answer.histograms} native histograms were not read",) if answer.histograms else ()
+        return RawSamples([one for one in answer.series if one.times_ms.size], warnings=(*answer.warnings, *answer.infos, *told))
 
 
 USAGE_FILES.register("range-answer", RangeAnswer())
