@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from models.bill import BillPeriod, BillReport
+    from simulator.ingest.bill_trace import Trace
     from simulator.ingest.cost_explorer import CrossCheck
 
 _MONEY = (
@@ -47,7 +48,9 @@ _FEW, _LABEL_WIDTH, _AMOUNT_WIDTH = 2, 42, 23
 """Periods that always stand side by side; more of them when the terminal has the characters for a label and its amounts."""
 
 
-def as_document(report: BillReport, checks: Sequence[CrossCheck] = (), ledger_rows: int | None = None) -> dict[str, Any]:
+def as_document(
+    report: BillReport, checks: Sequence[CrossCheck] = (), ledger_rows: int | None = None, trace: Trace | None = None
+) -> dict[str, Any]:
     """The JSON document: money keys end in the bill's currency code."""
     currencies = sorted({period.currency for period in report.periods})
     return {
@@ -57,6 +60,29 @@ def as_document(report: BillReport, checks: Sequence[CrossCheck] = (), ledger_ro
         "ignored": [{"path": path, "found": why} for path, why in report.ignored],
         **({"cross_check": [_checked(check) for check in checks]} if checks else {}),
         **({"ledger_rows": ledger_rows} if ledger_rows is not None else {}),
+        **({"trace": _traced(trace)} if trace else {}),
+    }
+
+
+def _traced(trace: Trace) -> dict[str, Any]:
+    return {
+        "where": dict(trace.where),
+        "count": trace.count,
+        **{f"unblended_{currency.lower()}": amount for currency, amount in trace.unblended},
+        "agrees_with_store": trace.agrees,
+        "rows": [
+            {
+                "file": row.file,
+                "row": row.row,
+                "name": row.name,
+                "period": row.period,
+                **dict(row.keys),
+                "quantity": row.quantity,
+                f"unblended_{row.currency.lower()}": row.unblended,
+                f"amortised_{row.currency.lower()}": row.amortised,
+            }
+            for row in trace.rows
+        ],
     }
 
 
@@ -106,7 +132,7 @@ def _period(period: BillPeriod) -> dict[str, Any]:
     }
 
 
-def draw(report: BillReport, checks: Sequence[CrossCheck] = ()) -> None:
+def draw(report: BillReport, checks: Sequence[CrossCheck] = (), trace: Trace | None = None) -> None:
     """Print the reconciliation, of many periods the key amounts, to stdout, what was refused to stderr."""
     from rich.console import Console
 
@@ -125,12 +151,36 @@ def draw(report: BillReport, checks: Sequence[CrossCheck] = ()) -> None:
         same = "agrees with" if check.passed else "differs from"
         amounts = f"{_money(check.bill, check.currency)} {same} Cost Explorer's {_money(check.cost_explorer, check.currency)}"
         out.print(f"{check.period}: {check.measure} {amounts}", markup=False, highlight=False)
+    if trace:
+        out.print(_trace_table(trace))
+        sums = " and ".join(_money(amount, currency) for currency, amount in trace.unblended)
+        stored = " and ".join(_money(amount, currency) for currency, amount in trace.stored_unblended)
+        same = "as in the store" if trace.agrees else f"but {trace.stored_count:,} rows of {stored} in the store: import the bill again"
+        more = f"{trace.count - len(trace.rows):,} of them not listed (--trace-rows); " if trace.count > len(trace.rows) else ""
+        out.print(f"{trace.count:,} rows of {sums}, {more}{same}", markup=False, highlight=False)
     if report.ignored:
         out.print(
             f"{len(report.ignored)} files left aside, e.g. {report.ignored[0][0]}: {report.ignored[0][1]}", markup=False, highlight=False
         )
     for refusal in report.refused:
         err.print(f"refused {refusal.place}: found {refusal.found}; {refusal.mend}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _trace_table(trace: Trace) -> Table:
+    """The listed source rows: where each is, what it is, what it costs."""
+    from rich.table import Table
+
+    table = Table(title=f"Rows with {', '.join(f'{key}={value}' for key, value in trace.where)}", title_justify="left", box=None)
+    for name in ("file", "row", "line item", "what"):
+        table.add_column(name, overflow="fold", justify="right" if name == "row" else "left")
+    for name in ("quantity", "unblended", "amortised"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in trace.rows:
+        keys = dict(row.keys)
+        what = " ".join(keys[name] for name in ("line_type", "service", "usage_type") if name in keys)
+        amounts = (f"{row.quantity:,.6f}", _money(row.unblended, row.currency), _money(row.amortised, row.currency))
+        table.add_row(row.file, f"{row.row:,}", row.name, what, *amounts)
+    return table
 
 
 def _side_by_side(periods: tuple[BillPeriod, ...]) -> Table:

@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from models.errors import BillingFormatError, Problem
 from simulator.ingest import athena_sql
 from simulator.ingest.athena_sql import CatalogTable
-from simulator.ingest.bill_import import SOURCE_ROWS
+from simulator.ingest.bill_lines import SOURCE_ROWS
 from simulator.ingest.formats import Options
 from simulator.ingest.tabular import quoted, text_literal
 

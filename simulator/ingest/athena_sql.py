@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from simulator.ingest.aws_lines import REQUIRED
-from simulator.ingest.bill_import import SOURCE_ROWS
+from simulator.ingest.bill_lines import SOURCE_ROWS
 from simulator.ingest.formats import Options
 from simulator.ingest.tabular import NULL_TEXTS, letters, quoted, text_literal
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +10,18 @@ import duckdb
 
 from models.bill import BillPeriod
 from models.errors import BillingFormatError, Problem
-from simulator.ingest.bill_derive import derive_lines, named
+from simulator.ingest.bill_derive import derive_lines
+from simulator.ingest.bill_groups import read_groups, row_relation
 from simulator.ingest.bill_lines import BILL_KEYS, KEY_TYPES, SUM_TYPES
 from simulator.ingest.currency import Rates
 from simulator.ingest.deliveries import Delivery
 from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
-from simulator.ingest.inflate import NotInBlocks, block_relations
 from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
-from simulator.ingest.tabular import Table, damaged, letters, open_table, quoted, text_literal, without_nulls
+from simulator.ingest.tabular import Table, damaged, open_table, text_literal
 
 DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for between parts only, to stay in bounded memory
-SOURCE_ROWS = "burstline_source_rows"
-"""Column of a table that was grouped before: how many rows of the bill each of its rows stands for."""
 _NAMED_ROWS = 5
-_PACKED_BYTES = 4 * 1024 * 1024  # packed text below it is read in one go
 
 
 @dataclass(frozen=True)
@@ -58,8 +53,8 @@ def stage(
         raise BillingFormatError(Problem(f"{delivery.place}: header", found, "export these columns too"))
     try:
         grouping = form.group(connection, table, options or Options())
-        _read_groups(connection, table, grouping, scratch)
-        _refuse_bad_rows(connection, delivery, table, form, grouping, scratch)
+        read_groups(connection, table, grouping, scratch)
+        _refuse_bad_rows(connection, delivery, table, grouping)
         headers = _headers(connection, delivery, name, form, grouping, rates, currency)
         derive_lines(connection, form, headers, rates)
     except duckdb.OutOfMemoryException:
@@ -75,7 +70,7 @@ def stage(
     for header, period in zip(headers, periods, strict=True):
         for fault in faults_of(connection, "bill_stage", header, period):
             rows = f"strftime(period_start, '%Y-%m') = {text_literal(header.period)} AND ({fault.rows or grouping.suspect})"
-            where = _name_rows(connection, delivery, form, scratch, where=rows)
+            where = _name_rows(connection, table, grouping, where=rows)
             problems.append(Problem(f"{delivery.place}: {header.period}{where}", fault.found, fault.mend))
     if problems:
         raise BillingFormatError(problems)
@@ -128,99 +123,7 @@ def recognise(table: Table, place: str) -> str:
     return scores[0][1]
 
 
-def _read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping, scratch: Path) -> None:
-    """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
-    fixed = _fixed(grouping)
-    known = {**grouping.reads, **grouping.rows}
-    constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, known) <= set(fixed)}
-    keys = {name: sql for name, sql in grouping.keys.items() if name not in constant}
-    same = _same_keys(keys, grouping)
-    weight = table.columns.get(letters(SOURCE_ROWS), ())[:1]
-    counted = _weighed if weight else str
-    by = {name: sql for name, sql in keys.items() if name not in same}
-    sums = {"rows": "count(*)"} | {name: sql for name, sql in grouping.sums.items() if name not in constant} | {"bad": "count_if(is_bad)"}
-    groups = [*named(by), *named({name: counted(sql) for name, sql in sums.items()})]
-    bad = " OR ".join(check.sql for check in grouping.checks if not _names(check.sql, known) <= set(fixed)) or "false"
-    more = [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight]
-
-    def grouped(relation: str) -> str:
-        rows = f"(SELECT *, {bad} AS is_bad FROM {row_relation(relation, grouping, *more)})"
-        return f"SELECT {', '.join(groups)} FROM {rows} GROUP BY ALL"
-
-    together = f"SELECT {', '.join([*by, *(f'sum({name}) AS {name}' for name in sums)])} FROM raw_block GROUP BY ALL"
-    in_blocks = _read_blocks(connection, table, grouped, scratch)
-    spelt = {} if table.is_text else {name for name in grouping.keys if grouping.reads.get(name, "").startswith("coalesce(")}
-    own = {name: same.get(name, name) for name in (*grouping.keys, *grouping.sums) if name not in constant}
-    items = [f"{without_nulls(source) if name in spelt else source} AS {name}" for name, source in own.items()]
-    outer = named({name: _of_rows(sql) for name, sql in constant.items()})
-    once = ", ".join(named(fixed)) or "0 AS nothing"
-    groups_of_all = together if in_blocks else grouped(table.relation)
-    select = f"SELECT {', '.join([*items, 'rows', 'bad', *outer])} FROM (SELECT *, {once} FROM ({groups_of_all}))"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_group AS {select}").fetchall()
-    connection.execute("DROP TABLE IF EXISTS raw_block").fetchall()
-
-
-def _read_blocks(connection: duckdb.DuckDBPyConnection, table: Table, grouped: Callable[[str], str], scratch: Path) -> bool:
-    """`raw_block`: the groups of each block of packed text. False where there is none, or a block cannot be read by itself."""
-    if not any(part.is_packed and part.file.stat().st_size >= _PACKED_BYTES for part in table.parts):
-        return False
-    try:
-        with closing(block_relations(table.parts, scratch)) as relations:
-            for number, relation in enumerate(relations):
-                into = "INSERT INTO raw_block" if number else "CREATE OR REPLACE TEMP TABLE raw_block AS"
-                connection.execute(f"{into} {grouped(relation)}").fetchall()
-    except (NotInBlocks, duckdb.InvalidInputException, duckdb.IOException):
-        return False  # read as a whole it is either fine or refused with its line
-    return True
-
-
-def row_relation(relation: str, grouping: Grouping, *more: str) -> str:
-    """SQL of a FROM clause: the rows of `relation` by the grouping's names; `more` are columns to keep beside them.
-
-    Columns are parsed in one SELECT and looked at in another, so that none is parsed again for each check.
-    """
-    reads = [*more, *named(grouping.reads)]
-    return f"(SELECT *, {', '.join(named(grouping.rows))} FROM (SELECT {', '.join(reads)} FROM {relation}))"
-
-
-def _fixed(grouping: Grouping) -> dict[str, str]:
-    """Reads and rows that no column of the file decides."""
-    fixed = {name: sql for name, sql in grouping.reads.items() if '"' not in sql}  # columns are quoted, so these name none
-    for name, sql in grouping.rows.items():
-        if _names(sql, {**grouping.reads, **grouping.rows}) <= set(fixed):
-            fixed[name] = sql
-    return fixed
-
-
-def _same_keys(keys: Mapping[str, str], grouping: Grouping) -> dict[str, str]:
-    """Keys that read the same as an earlier one, which is grouped by in their place."""
-    first: dict[str, str] = {}
-    return {name: earlier for name, sql in keys.items() if (earlier := first.setdefault(grouping.reads.get(sql, sql), name)) != name}
-
-
-def _weighed(sql: str) -> str:
-    """A count over rows that stand for several rows each."""
-    match = re.fullmatch(r"count_if\((.*)\)", sql, re.DOTALL)
-    if match is None and sql != "count(*)":
-        return sql
-    return f"coalesce(sum(weight) FILTER (WHERE {match[1] if match else 'true'}), 0)::BIGINT"
-
-
-def _names(sql: str, known: Mapping[str, str]) -> set[str]:
-    return set(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", sql))) & set(known)
-
-
-def _of_rows(sql: str) -> str:
-    """An aggregate over `rows` equal rows, or a key that is the same in all of them."""
-    match = re.fullmatch(r"(sum|count_if)\((.*)\)", sql, re.DOTALL)
-    if match is None:
-        return f"({sql})"
-    return f"({match[2]}) * rows" if match[1] == "sum" else f"CASE WHEN {match[2]} THEN rows ELSE 0 END"
-
-
-def _refuse_bad_rows(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, form: BillFormat, grouping: Grouping, scratch: Path
-) -> None:
+def _refuse_bad_rows(connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, grouping: Grouping) -> None:
     rows, bad = connection.execute("SELECT coalesce(sum(rows), 0), coalesce(sum(bad), 0) FROM raw_group").fetchall()[0]
     if not rows:
         raise BillingFormatError(Problem(delivery.place, "a header without rows: an empty month", "leave it out, or fetch it again"))
@@ -230,7 +133,7 @@ def _refuse_bad_rows(
         for number, count in enumerate(connection.execute(f"SELECT {counts} FROM {row_relation(table.relation, grouping)}").fetchall()[0]):
             if count:
                 check = grouping.checks[number]
-                where = _name_rows(connection, delivery, form, scratch, check=number)
+                where = _name_rows(connection, table, grouping, check=number)
                 problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
     if not problems and grouping.duplicate_key and rows <= DUPLICATE_CHECK_ROWS:
         query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
@@ -246,28 +149,20 @@ def _refuse_bad_rows(
 
 
 def _name_rows(
-    connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    form: BillFormat,
-    scratch: Path,
-    *,
-    check: int | None = None,
-    where: str = "",
+    connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping, *, check: int | None = None, where: str = ""
 ) -> str:
     """': row 3 (id), row 7 (id) and more': the first data rows, counted from 1 in each file's own order.
 
     Rows that fail a check, or that satisfy `where`, SQL over the rows of the grouping.
     """
+    places = table.numbered()
     connection.execute("SET preserve_insertion_order=true").fetchall()
     told: list[str] = []
     try:
-        for file in delivery.files:
-            table = open_table(connection, [file], scratch)
-            grouping = form.group(connection, table, Options())
-            counted = f"(SELECT *, row_number() OVER () AS file_row FROM {table.relation})"
-            query = f"""SELECT file_row, row_name FROM {row_relation(counted, grouping, "file_row")}
+        for place, relation in places:
+            query = f"""SELECT file_row, row_name FROM {row_relation(relation, grouping, "file_row")}
                 WHERE {where if check is None else grouping.checks[check].sql} ORDER BY file_row LIMIT {_NAMED_ROWS + 1}"""
-            prefix = "" if len(delivery.files) == 1 else f"{file.name} "
+            prefix = "" if len(places) == 1 else f"{Path(place).name} "
             told += [f"{prefix}row {row}" + (f" ({name})" if name else "") for row, name in connection.execute(query).fetchall()]
     finally:
         connection.execute("SET preserve_insertion_order=false").fetchall()

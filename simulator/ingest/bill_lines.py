@@ -70,3 +70,6 @@ BILL_SOURCE = "CREATE TABLE bill_source (bill VARCHAR, period VARCHAR, path VARC
 
 BILLS_VERSION = 1
 BILLS_DDL = ";\n".join((BILL_LINE, BILL_PERIOD, BILL_SOURCE))
+
+SOURCE_ROWS = "burstline_source_rows"
+"""Column of a table that was grouped before: how many rows of the bill each of its rows stands for."""

@@ -12,7 +12,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,18 +79,33 @@ class TextPart:
 class Table:
     """Files read together. `relation` is the text of a FROM clause; `columns` by their letters (case variants share them).
 
-    `parts`: the files one by one when they are text.
+    places: (how a person finds it, the readable file) of each file, zips unpacked; `parts`: what is known of each when they are text.
     """
 
     files: tuple[Path, ...]
     relation: str
     columns: dict[str, tuple[Column, ...]]
+    places: tuple[tuple[str, Path], ...]
     parts: tuple[TextPart, ...] = ()
 
     @property
     def is_text(self) -> bool:
         """Whether the files are text, in which the reader tells every spelling of nothing already."""
         return bool(self.parts)
+
+    def numbered(self) -> tuple[tuple[str, str], ...]:
+        """(place, FROM clause) of each file, with the columns of all and `file_row`: its rows counted from 1 in its own order.
+
+        The order holds while the connection preserves it (`preserve_insertion_order`).
+        """
+        if not self.is_text:
+            numbers = self.relation.replace("union_by_name=true", "union_by_name=true, filename=true, file_row_number=true")
+            rows = f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS file_row FROM {numbers}"
+            return tuple((place, f"({rows} WHERE filename = {text_literal(str(file))})") for place, file in self.places)
+        names = dict.fromkeys(name for part in self.parts for name in part.names)
+        relations = (part.relation(absent=[name for name in names if name not in part.names]) for part in self.parts)
+        counted = (f"(SELECT *, row_number() OVER () AS file_row FROM {relation})" for relation in relations)
+        return tuple((place, relation) for (place, _), relation in zip(self.places, counted, strict=True))
 
     def has(self, name: str) -> bool:
         """Whether a column with these letters exists."""
@@ -167,7 +182,7 @@ def without_nulls(text: str) -> str:
 
 def open_table(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], scratch: Path) -> Table:
     """Read `files` together; zips are unpacked into `scratch`. Refuses what is damaged, empty or has no header."""
-    readable = [part for file in files for part in _unzipped(file, scratch)]
+    readable = {part: place for file in files for place, part in _unzipped(file, scratch)}
     kinds = {container(file) for file in readable}
     if kinds == {"parquet"}:
         return _parquet(connection, files, readable)
@@ -199,17 +214,18 @@ def _plain_text(column: Column, nulls_done: bool) -> str:
     return f"CASE WHEN {name} NOT IN ({', '.join(map(text_literal, NULL_TEXTS))}) THEN {name} END"
 
 
-def _parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], readable: Sequence[Path]) -> Table:
+def _parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], readable: Mapping[Path, str]) -> Table:
     names = ", ".join(text_literal(str(file)) for file in readable)
     relation = f"read_parquet([{names}], union_by_name=true, hive_partitioning=false)"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
-        raise BillingFormatError(damaged(readable, error)) from None
-    return Table(tuple(files), relation, _by_letters([Column(row[0], row[1], row[0]) for row in described]))
+        raise BillingFormatError(damaged(list(readable), error)) from None
+    columns = _by_letters([Column(row[0], row[1], row[0]) for row in described])
+    return Table(tuple(files), relation, columns, tuple((place, file) for file, place in readable.items()))
 
 
-def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
+def _text(files: Sequence[Path], readable: Mapping[Path, str]) -> Table:
     columns: dict[str, tuple[Column, ...]] = {}
     parts = []
     for file in readable:
@@ -218,8 +234,9 @@ def _text(files: Sequence[Path], readable: Sequence[Path]) -> Table:
         found = [Column(name, "VARCHAR", label) for name, label in zip(names, written, strict=True)]
         columns = {**_by_letters(found), **columns}
         parts.append(TextPart(file, tuple(names), delimiter, container(file) == "gzip"))
+    places = tuple((place, file) for file, place in readable.items())
     relation = " UNION ALL BY NAME ".join(f"SELECT * FROM {part.relation()}" for part in parts)
-    return Table(tuple(files), f"({relation})", columns, tuple(parts))
+    return Table(tuple(files), f"({relation})", columns, places, tuple(parts))
 
 
 def read_header(file: Path) -> tuple[list[str], str]:
@@ -276,14 +293,15 @@ def _by_letters(columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     return found
 
 
-def _unzipped(file: Path, scratch: Path) -> list[Path]:
+def _unzipped(file: Path, scratch: Path) -> list[tuple[str, Path]]:
     if container(file) != "zip":
-        return [file]
+        return [(str(file), file)]
     try:
         with zipfile.ZipFile(file) as archive:
             members = [name for name in archive.namelist() if not name.endswith("/")]
             folder = scratch / f"unzipped-{len(list(scratch.iterdir()))}"
-            return [Path(archive.extract(name, folder)) for name in sorted(members)]
+            places = {name: str(file) if len(members) == 1 else f"{file}: {name}" for name in sorted(members)}
+            return [(place, Path(archive.extract(name, folder))) for name, place in places.items()]
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError) as error:
         raise BillingFormatError(Problem(str(file), f"a zip file that is damaged ({error})", "fetch it again")) from None
 

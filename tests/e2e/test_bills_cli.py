@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bill_rows import line, row, table, write
+from models.errors import InputError
 from simulator.cli import group
 from simulator.ingest.bills import load_charges, load_periods
 from simulator.ingest.store import open_store
@@ -176,3 +177,24 @@ def test_a_store_that_is_no_store_is_refused(tmp_path: Path) -> None:
     result = bill(write(tmp_path / "a.csv", [row()]), "--store", store)
     assert "not a store" in str(result.exception)
     assert store.read_text(encoding="utf-8") == "hello"
+
+
+def test_trace_lists_the_rows_behind_a_number_on_import_and_from_the_store(tmp_path: Path) -> None:
+    file, store = write(tmp_path / "a.csv", [row(), line("Tax", "0.01"), line("Tax", "0.02")]), tmp_path / "s.duckdb"
+    told = document(file, "--store", store, "--trace", "category=tax", "--trace-rows", 1)["trace"]
+    assert (told["count"], told["unblended_usd"], told["agrees_with_store"]) == (2, pytest.approx(0.03), True)
+    assert [(item["file"], item["row"], item["name"]) for item in told["rows"]] == [(str(file), 2, "id1")]
+    later = bill("--store", store, "--trace", "category=tax")
+    assert later.exit_code == 0
+    assert "2 rows of 0.030000 USD, as in the store" in later.stdout
+    assert document("--store", store, "--trace", "category=tax")["periods"] == []
+
+
+def test_trace_tells_what_it_cannot_find(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", [row()])
+    for text, mend in (("categori=tax", "did you mean category?"), ("category=tax", "category is one of 'compute'")):
+        error = bill(file, "--trace", text).exception
+        assert isinstance(error, InputError)
+        assert [problem.mend for problem in error.problems] == [mend]
+    assert bill("--trace", "category=tax").exit_code == 2
+    assert bill().exit_code == 2

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bill_rows import load, only, row, table
-from simulator.ingest import bill_import, inflate
+from simulator.ingest import bill_groups, inflate
 from simulator.ingest.inflate import NotInBlocks, blocks
 
 CELLS = st.text(alphabet='ab",\n\r', max_size=6)
@@ -56,7 +56,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(inflate, "blocks", few)
     monkeypatch.setattr(inflate, "_READ_BYTES", 128)
-    monkeypatch.setattr(bill_import, "_PACKED_BYTES", 0)
+    monkeypatch.setattr(bill_groups, "_PACKED_BYTES", 0)
     return seen
 
 
