@@ -76,8 +76,9 @@ class ZoneBuild:
 
     @property
     def server_usd(self) -> float:
-        """Price of one server."""
-        return self.parameters[self.price_parameter]
+        """Price of one server: what the zone says, else the catalog's."""
+        stated = self.part.server_price_usd
+        return self.parameters[self.price_parameter] if stated is None else stated
 
     def servers_for(self, nodes: int) -> int:
         """Servers that carry `nodes` workers."""
@@ -88,6 +89,8 @@ class ZoneBuild:
         if nodes == 0:
             return ()
         lines = self.kind.bill_of_materials(self.part, self.servers_for(nodes), self.server, self.server_usd, self.parameters)
+        if self.part.server_price_usd is not None:
+            return lines
         return tuple(line if line.priced_by else replace(line, priced_by=self.price_parameter) for line in lines)
 
     def marginal_usd_per_year(self, prices: PrivatePrices) -> float:

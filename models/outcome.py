@@ -29,6 +29,7 @@ class RunResult:
     packing_share[pool] = requested / schedulable cores in the pool's fullest hour
     scale_out_s[pool] : float64 [orders]  seconds from the order of a node to its first pods
     node_cpu[pool]    : schedulable cores of one node
+    pool_failures     : int64 [pools]  servers that went down
     node_watts[pool]  : watts of one node, idle and at peak; zeros where the catalog does not say
     busy_class_cpu_h  : float64 [hours, pools, classes]  as busy_cpu_h, by workload class
     busy_memory_mib_h : float64 [hours, pools]           requested MiB running, hour mean
@@ -67,6 +68,7 @@ class RunResult:
     private: tuple[bool, ...] = ()
     node_cpu: tuple[float, ...] = ()
     node_watts: tuple[tuple[float, float], ...] = ()
+    pool_failures: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     classes: tuple[str, ...] = ()
     busy_class_cpu_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     busy_memory_mib_h: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))

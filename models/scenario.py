@@ -58,12 +58,30 @@ class AwsPart(Part):
     pools: tuple[AwsPoolPart, ...] = Field((), description="burst pools of several instance types; none: one pool of `worker`")
 
 
+class ServerPart(Part):
+    """A server that the catalog does not hold, as bought; what is left out is what the catalog's servers have."""
+
+    name: str = Field(min_length=1)
+    threads: int = Field(ge=1)
+    memory_gib: float = Field(gt=0.0)
+    max_pods: int = Field(110, ge=1)
+    extended: dict[str, int] = Field(default_factory=dict, description="extended resources, for instance nvidia.com/gpu: 8")
+    speed: float = Field(1.0, gt=0.0, description="work per thread against c64m512")
+    watts_idle: float = Field(0.0, ge=0.0)
+    watts_peak: float = Field(0.0, ge=0.0)
+    system_reserved_cpu_m: int = Field(500, ge=0)
+    system_reserved_memory_mib: int = Field(1024, ge=0)
+    daemonset_cpu_m: int = Field(450, ge=0)
+    daemonset_memory_mib: int = Field(670, ge=0)
+
+
 class ZonePart(Part):
     """One private zone."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
     kind: str = Field("baremetal", description="a registered zone kind: baremetal, openstack_vm, ironic")
     server: str = Field("c64m512", description="a server of the catalog")
+    own_server: ServerPart | None = Field(None, description="another server than the catalog's; `server` then only names the price")
     vm: str | None = Field(None, description="VM worker of the catalog (openstack_vm only)")
     overcommit: float = Field(1.0, ge=1.0, le=16.0, description="vCPU per physical thread (openstack_vm only)")
     spare_nodes: int = Field(2, ge=0, description="nodes that may be down while demand is still met")
@@ -71,6 +89,9 @@ class ZonePart(Part):
     lead_time_weeks: float = Field(8.0, ge=0.0, le=104.0, description="order to ready for pods")
     tenants: int = Field(1, ge=1, description="businesses that want a cluster of their own")
     existing_nodes: int = Field(0, ge=0, description="nodes already owned")
+    age_years: float = Field(0.0, ge=0.0, le=30.0, description="age of the servers: old ones fail more often")
+    server_price_usd: float | None = Field(None, ge=0.0, description="price of one server, 0 for written-off ones; empty: the catalog's")
+    supported: bool = Field(True, description="operating-system support for the workers; false: third-party hardware maintenance instead")
     min_nodes: int | None = Field(
         None, ge=0, description="nodes that stay while idle, the others are returned and ordered; empty: all stay"
     )

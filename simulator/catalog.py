@@ -93,6 +93,21 @@ def server(name: str) -> NodeShape:
     return _private_shape(name, _pick("server", "servers", name))
 
 
+def server_of(part: ZonePart) -> NodeShape:
+    """The server of a zone: its own, or one of the catalog."""
+    own = part.own_server
+    if own is None:
+        return server(part.server)
+    memory_mib = round(own.memory_gib * 1024)
+    return NodeShape(
+        kube_reserved_cpu_m=kube_reserved_cpu_m(own.threads),
+        kube_reserved_memory_mib=gke_reserved_memory_mib(memory_mib),
+        cpu_m=own.threads * 1000,
+        memory_mib=memory_mib,
+        **own.model_dump(exclude={"threads", "memory_gib"}),
+    )
+
+
 def server_usd_parameter(name: str) -> str:
     """Name of the parameter that prices this server."""
     return str(_pick("server", "servers", name)["price_parameter"])
@@ -101,6 +116,11 @@ def server_usd_parameter(name: str) -> str:
 def vm(name: str) -> NodeShape:
     """A VM flavour used as a worker."""
     return _private_shape(name, _pick("vm", "vms", name))
+
+
+def vm_names() -> list[str]:
+    """VM flavours of the catalog."""
+    return sorted(_catalog("vms"))
 
 
 def instance(name: str, *, daemonset_cpu_m: int = 0, daemonset_memory_mib: int = 0) -> NodeShape:
@@ -194,7 +214,7 @@ def zone_build(part: ZonePart, values: Parameters, platform: PlatformPart | None
         private = ", ".join(name for name, kind in ZONES.items() if kind.private)
         raise ScenarioError(Problem(f"zones: {part.name}.kind", repr(part.kind), f"zones are owned; choose one of {private}"))
     flavour = platform.on_node(vm(part.vm)) if part.vm else None
-    return ZoneBuild(part, platform.on_node(server(part.server)), flavour, server_usd_parameter(part.server), values)
+    return ZoneBuild(part, platform.on_node(server_of(part)), flavour, server_usd_parameter(part.server), values)
 
 
 def case(

@@ -119,7 +119,7 @@ def site_lines(part: ZonePart, servers: int, server: NodeShape, server_usd: floa
     racks = ceil_int(servers / p["servers_per_rack"])
     optics = servers * p["optics_per_server"]
     return (
-        BomLine(f"worker server {part.server}", servers, server_usd, server.watts_peak, why="runs the pods", worker=True),
+        BomLine(f"worker server {server.name}", servers, server_usd, server.watts_peak, part.supported, why="runs the pods", worker=True),
         priced("ToR switch", racks * p["tor_per_rack"], "tor_switch_usd", p, "tor_switch_w", supported=False, why=f"{racks} racks"),
         priced("optics", optics, "optics_usd", p, supported=False, why="ports of every worker server"),
         priced(

@@ -9,6 +9,7 @@ import click
 
 from models.unknown import Unknown
 from simulator.cli import json_option, print_json
+from simulator.wording_tables import Say, speaker
 
 if TYPE_CHECKING:
     from models.scenario import Scenario
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 @click.argument("scenario", default="half-private-40")
 @click.option("--override", help="Named override of the scenario.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Write the figure to this HTML file.")
+@click.option("--language", type=click.Choice(["en", "ko"]), help="Language of the tables; the scenario's by default.")
 @json_option
-def command(scenario: str, override: str | None, figure: Path | None, as_json: bool) -> None:
+def command(scenario: str, override: str | None, figure: Path | None, language: str | None, as_json: bool) -> None:
     """Rebuild the hourly demand of SCENARIO: worker hours, three readings of half, right-sizing, forecast.
 
     SCENARIO is a shipped name or a YAML file.
@@ -36,6 +38,8 @@ def command(scenario: str, override: str | None, figure: Path | None, as_json: b
     from simulator.pipeline.inputs import load_inputs
 
     chosen = load_scenario(scenario, override)
+    if language is not None:
+        chosen = chosen.varied({"language": language})
     with progress_bar() as progress:
         given = load_inputs(chosen, progress)
     report = _report(chosen, given)
@@ -118,14 +122,16 @@ def _forecast(ahead: Forecast | Unknown) -> dict[str, Any]:
 def _show(scenario: Scenario, report: DemandReport) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(f"{scenario.scenario}: {report.demand.horizon.hours:,} hours from {report.demand.horizon.start:%Y-%m-%d %H:%M} UTC")
-    for table in (_totals(report), _readings(scenario, report), _workers(scenario, report), _right_sizing(report), _ahead(report)):
+    console, say, horizon = Console(), speaker(scenario.language), report.demand.horizon
+    head = {"name": scenario.scenario, "hours": horizon.hours, "start": horizon.start}
+    console.print(say("{name}: {hours:,} hours from {start:%Y-%m-%d %H:%M} UTC", **head))
+    tables = [_totals(report, say), _readings(scenario, report, say), _workers(scenario, report, say)]
+    for table in (*tables, _right_sizing(report, say), _ahead(report, say)):
         if table.row_count:
             console.print(table)
     warnings = (str(report.forecast),) if isinstance(report.forecast, Unknown) else report.forecast.warnings
     for note in (*report.notes, *warnings):
-        console.print(f"note: {note}")
+        console.print(say("note: {text}", text=note))
 
 
 def _table(title: str, *columns: str) -> Any:
@@ -137,50 +143,53 @@ def _table(title: str, *columns: str) -> Any:
     return table
 
 
-def _totals(report: DemandReport) -> Any:
-    table = _table("Requests", "resource", "peak", "mean", "load factor", "")
+def _totals(report: DemandReport, say: Say) -> Any:
+    table = _table(say("Requests"), *map(say, ("resource", "peak", "mean", "load factor")), "")
     for axis, peak in report.peak.items():
-        binding = "binds" if axis == report.axis else ""
+        binding = say("binds") if axis == report.axis else ""
         table.add_row(axis, f"{peak:,.0f}", f"{report.mean[axis]:,.0f}", f"{report.load_factor[axis]:.3f}", binding)
     return table
 
 
-def _readings(scenario: Scenario, report: DemandReport) -> Any:
+def _readings(scenario: Scenario, report: DemandReport, say: Say) -> Any:
     share = scenario.demand.build_share
-    table = _table(f"Private nodes, three readings of {share:.0%} (spares included)", "reading", "nodes")
+    title = say("Private nodes, three readings of {share:.0%} (spares included)", share=share)
+    table = _table(title, say("reading"), say("nodes"))
     names = ("of the users", "of the peak", "of the worker hours, filled first")
     half = report.readings
     for name, nodes in zip(names, (half.by_users_nodes, half.by_peak_nodes, half.by_worker_hours_nodes), strict=True):
-        table.add_row(name, "no users known" if nodes is None else f"{nodes:,}")
+        table.add_row(say(name), say("no users known") if nodes is None else f"{nodes:,}")
     return table
 
 
-def _workers(scenario: Scenario, report: DemandReport) -> Any:
-    table = _table(f"{scenario.aws.worker} worker hours", "view", "hours", "peak", "mean", "at list price, USD")
-    beside = f"beside {report.readings.by_peak_nodes - scenario.zones[0].spare_nodes} private"
-    rows = {"all on AWS": report.workers}
-    rows |= {f"{beside}, {name.replace('_', ' ')}": hours for name, hours in report.left.items()}
+def _workers(scenario: Scenario, report: DemandReport, say: Say) -> Any:
+    columns = ("view", "hours", "peak", "mean", "at list price, USD")
+    table = _table(say("{worker} worker hours", worker=scenario.aws.worker), *map(say, columns))
+    beside = report.readings.by_peak_nodes - scenario.zones[0].spare_nodes
+    rows = {say("all on AWS"): report.workers}
+    rows |= {say("beside {nodes} private, " + name.replace("_", " "), nodes=beside): hours for name, hours in report.left.items()}
     for name, hours in rows.items():
         table.add_row(name, f"{hours.total:,}", f"{hours.peak:,}", f"{hours.mean:,.1f}", f"{hours.usd:,.0f}")
     return table
 
 
-def _right_sizing(report: DemandReport) -> Any:
+def _right_sizing(report: DemandReport, say: Say) -> Any:
     columns = ("workload", "class", "cpu m", "advised", "memory MiB", "advised")
-    table = _table("Right-sizing (advice; nodes are counted from requests)", *columns)
+    table = _table(say("Right-sizing (advice; nodes are counted from requests)"), *map(say, columns))
     for size in report.right_sizes:
         cpu = (f"{size.cpu_m:,}", str(size.advised_cpu_m))
-        table.add_row(size.workload, size.workload_class, *cpu, f"{size.memory_mib:,}", str(size.advised_memory_mib))
+        table.add_row(size.workload, say(size.workload_class), *cpu, f"{size.memory_mib:,}", str(size.advised_memory_mib))
     return table
 
 
-def _ahead(report: DemandReport) -> Any:
+def _ahead(report: DemandReport, say: Say) -> Any:
     ahead = report.forecast
     if isinstance(ahead, Unknown):
         return _table("")
     weeks = ahead.horizon.hours / 168
-    table = _table(f"Capacity for the next {weeks:.0f} weeks", "AWS / private price", report.axis, "back-tested regret")
+    title = say("Capacity for the next {weeks:.0f} weeks", weeks=weeks)
+    table = _table(title, say("AWS / private price"), report.axis, say("back-tested regret"))
     for premium, advice in ahead.advice.items():
-        regret = "not tested" if advice.regret is None else f"{advice.regret:.2%}"
+        regret = say("not tested") if advice.regret is None else f"{advice.regret:.2%}"
         table.add_row(f"{premium:g}", f"{advice.capacity:,.0f}", regret)
     return table

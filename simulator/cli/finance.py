@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,8 +16,17 @@ from simulator.cli import json_option, print_json
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write workbook.xlsx and focus.csv here.")
 @click.option("--currency", type=click.Choice(["USD", "KRW"]), help="Currency to show; the scenario's by default.")
 @click.option("--override", help="One of the scenario's named overrides.")
+@click.option("--language", type=click.Choice(["en", "ko"]), help="Language of the tables; the scenario's by default.")
 @json_option
-def command(scenario: str, plan_path: Path | None, out: Path | None, currency: str | None, override: str | None, as_json: bool) -> None:
+def command(
+    scenario: str,
+    plan_path: Path | None,
+    out: Path | None,
+    currency: str | None,
+    override: str | None,
+    language: Literal["en", "ko"] | None,
+    as_json: bool,
+) -> None:
     """Compare the plan with every way to stay on AWS, over the scenario's years.
 
     Example: burstline finance half-private-40 --out out/finance
@@ -34,6 +44,6 @@ def command(scenario: str, plan_path: Path | None, out: Path | None, currency: s
     if as_json:
         print_json(finance_document(report, shown) | {"files": files})
     else:
-        draw_finance(report, shown)
+        draw_finance(report, shown, language or case.language)
         for path in files:
             click.echo(f"wrote {path}", err=True)

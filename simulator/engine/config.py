@@ -67,8 +67,9 @@ class EngineConfig:
     `nodes_down` takes the last nodes of the private pools away for the whole run (the spare that is not counted on).
     `tree` forces the placement engine (None: by size); both give the same placements. `autoscaler` names a registered
     node autoscaler: "grid" is the simple one of `Autoscaling`, the others follow the real programs. `risks` are the risks
-    of single pools, by name, instead of `cloud`. `start` dates hour 0, for schedules. `workloads` are run by their
-    controllers; the trace needs their slots (`Trace.with_dynamic(workloads.slots)`).
+    of single pools, by name, instead of `cloud`; `pool_failures` stands instead of `failures` in the same way (old servers).
+    `start` dates hour 0, for schedules. `workloads` are run by their controllers; the trace needs their slots
+    (`Trace.with_dynamic(workloads.slots)`).
     """
 
     kubernetes_version: str = "1.36"
@@ -76,6 +77,7 @@ class EngineConfig:
     ties: Literal["lowest", "random"] = "random"
     provisioning: Mapping[str, Provisioning] = field(default_factory=dict)
     failures: FailureModel = FailureModel()
+    pool_failures: Mapping[str, FailureModel] = field(default_factory=dict)
     cloud: CloudRisk = CloudRisk()
     autoscaling: Autoscaling = Autoscaling()
     nodes_down: int = 0

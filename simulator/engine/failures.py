@@ -14,12 +14,11 @@ from simulator.streams import Streams
 SECONDS_PER_H = 3600.0
 
 
-def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, model: FailureModel, streams: Streams) -> None:
+def start_failures(env: HybridEnvironment, supply: Supply, recorder: Recorder, config: EngineConfig, streams: Streams) -> None:
     """One process per owned slot. A slot's own stream keeps its fate when other slots are added (common random numbers)."""
-    if model.per_year <= 0.0:
-        return
     for q, pool in enumerate(env.state.layout.pools):
-        if pool.private:
+        model = config.pool_failures.get(pool.name, config.failures)
+        if pool.private and model.per_year > 0.0:
             first = env.state.layout.first[q]
             for k in range(pool.max_nodes):
                 env.process(_life(env, supply, recorder, model, q, first + k, streams(f"node-failures/{pool.name}/{k}")))
@@ -55,7 +54,7 @@ def _life(
         repair_ms = to_ms(lognormal_s(rng, model.repair_p50_h * SECONDS_PER_H, model.repair_p95_h * SECONDS_PER_H))
         if recorder.nodes.state[slot] is not NodeState.UP:
             continue
-        recorder.failures += 1
+        recorder.failed(q)
         supply.lose(q, slot, NodeState.DOWN, "failure")
         yield env.timeout(repair_ms)
         supply.join(q, slot)

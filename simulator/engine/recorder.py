@@ -74,9 +74,18 @@ class Recorder:
         self.nodes = NodeStates(state.pool_of, len(state.layout.pools), state.trace.hours)
         self.scale_log: list[tuple[int, int, str]] = []
         self.scale_out_ms: dict[str, list[int]] = {pool.name: [] for pool in state.layout.pools}
-        self.failures = 0
+        self.pool_failures = [0] * len(state.layout.pools)
         self.refused = 0
         self.interruptions = 0
+
+    @property
+    def failures(self) -> int:
+        """Servers that went down, over all pools."""
+        return sum(self.pool_failures)
+
+    def failed(self, q: int) -> None:
+        """A server of pool q went down."""
+        self.pool_failures[q] += 1
 
     def scaled(self, now: int, change: int, pool: str) -> None:
         """One node ordered (+1) or removed (-1)."""
@@ -114,6 +123,7 @@ class Recorder:
             demand_cpu_h=demand,
             wait_ms=all_lives.wait_ms,
             failures=self.failures,
+            pool_failures=np.array(self.pool_failures, np.int64)[order],
             scale_events=len(self.scale_log),
             conservation_error=float(error.max(initial=0.0)),
             packing_share=_packing(pools, up, busy.sum(axis=2)),

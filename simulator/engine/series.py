@@ -25,6 +25,7 @@ from models.fleet import Fleet, NodePool
 from models.node import NodeShape
 from models.outcome import NODE_STATES, RunResult
 from models.units import MS_PER_H, MS_PER_S
+from simulator.engine.egress import NAMES
 from simulator.record import writing
 
 Values = NDArray[np.float64]
@@ -32,6 +33,8 @@ BYTES_PER_MIB = 2.0**20
 GPU = "nvidia.com/gpu"
 MIG = "nvidia.com/mig-"
 CONTAINER = "main"
+MOVED = frozenset(NAMES.values())
+"""Counters of data that pods move, which no exporter knows."""
 UNITS = {"cpu": "core", "memory": "byte"}
 STATES = {"up": "ready", "down": "unready", "provisioning": "notStarted", "cleaning": "beingDeleted"}
 """States of a node here, and what Cluster Autoscaler calls them."""
@@ -130,10 +133,10 @@ def _pods(run: RunResult) -> Iterator[Metric]:
     for c, name in enumerate(run.classes):
         for q, pool in enumerate(run.pools):
             requests = {"cpu": run.busy_class_cpu_h[:, q, c], "memory": run.busy_class_memory_mib_h[:, q, c] * BYTES_PER_MIB}
-            requests |= {resource: amount[:, q, c] for resource, amount in run.busy_extended_h.items()}
+            requests |= {resource: amount[:, q, c] for resource, amount in run.busy_extended_h.items() if resource not in MOVED}
             yield from _group(name, pool, pool, "Running", run.busy_class_pods_h[:, q, c], requests)
         waiting = {"cpu": run.pending_class_cpu_h[:, c], "memory": run.pending_class_memory_mib_h[:, c] * BYTES_PER_MIB}
-        waiting |= {resource: amount[:, c] for resource, amount in run.pending_extended_h.items()}
+        waiting |= {resource: amount[:, c] for resource, amount in run.pending_extended_h.items() if resource not in MOVED}
         yield from _group(name, "waiting", "", "Pending", run.pending_class_pods_h[:, c], waiting)
         if run.busy_class_pods_h[:, :, c].any() or run.pending_class_pods_h[:, c].any():
             yield Metric("kube_namespace_labels", {"namespace": name, "label_workload_class": name}, np.ones(run.horizon.hours))

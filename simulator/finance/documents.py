@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.case import Case
+from models.generations import Generation
 from models.statement import RuleCheck
 from models.unknown import Unknown
 from models.zones import ZONES
 from simulator.finance.cashflow import fleet_by_quarter, stranded
+from simulator.finance.generations import generations
 from simulator.finance.ledger import ledger
 from simulator.finance.report import FinanceReport
 from simulator.finance.sensitivity import top_drivers
@@ -109,12 +111,32 @@ def finance_document(report: FinanceReport, currency: str = "USD") -> dict[str, 
             for d in report.drivers
         ],
         "top_drivers": [d.parameter for d in report.drivers[:5]],
+        "generations": [_generation(one, rate, suffix) for one in generations(report.case)],
         "notes": [*c.notes, top_drivers(report.drivers)],
         "unverified": list(report.case.unverified()),
     }  # fmt: skip
     if currency != "USD":
         document["krw_per_usd"] = rate
     return document
+
+
+def _generation(one: Generation, rate: float, suffix: str) -> dict[str, Any]:
+    """Old servers of a zone against new ones for the same work."""
+    sides = {
+        name: {
+            "servers": side.servers, f"capex_{suffix}": side.capex_usd * rate, f"{suffix}_per_year": side.usd_per_year * rate,
+            f"capital_{suffix}_per_year": side.capital_usd * rate, f"space_{suffix}_per_year": side.space_usd * rate,
+            "energy_kwh_per_year": side.energy_kwh, f"energy_{suffix}_per_year": side.energy_usd * rate,
+            f"support_{suffix}_per_year": side.support_usd * rate, f"maintenance_{suffix}_per_year": side.maintenance_usd * rate,
+            "failures_per_year": side.failures_per_year, f"failure_{suffix}_per_year": side.failure_usd * rate,
+        }
+        for name, side in (("old", one.old), ("new", one.new))
+    }  # fmt: skip
+    years = [{"age_years": age, f"old_{suffix}": old * rate, f"new_{suffix}": new * rate} for age, old, new in one.years]
+    return {
+        "zone": one.zone, "server": one.server, "replaced_by": one.replaced_by, "age_years": one.age_years,
+        "crossover_age_years": one.crossover_age, **sides, "years": years,
+    }  # fmt: skip
 
 
 def _rule_check(check: RuleCheck, rate: float, suffix: str) -> dict[str, Any]:
@@ -146,12 +168,3 @@ def or_reason(value: float | Unknown, form: str) -> str:
     ('33.7', 'never pays')
     """
     return value.reason if isinstance(value, Unknown) else form.format(value)
-
-
-def figure(name: str, value: float | Unknown, form: str) -> str:
-    """A named number as a phrase, or that there is none and why.
-
-    >>> figure("payback", 33.668, "after {:.1f} months"), figure("payback", Unknown("the plan builds nothing"), "")
-    ('payback after 33.7 months', 'no payback: the plan builds nothing')
-    """
-    return f"no {name}: {value.reason}" if isinstance(value, Unknown) else f"{name} {form.format(value)}"

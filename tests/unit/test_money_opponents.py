@@ -20,7 +20,7 @@ from simulator import catalog
 from simulator.finance.cashflow import at_quarter
 from simulator.finance.check import rule_check
 from simulator.finance.comparison import compare_opponents, money
-from simulator.finance.documents import figure, finance_document
+from simulator.finance.documents import finance_document, or_reason
 from simulator.finance.ledger import ledger
 from simulator.finance.opponents import BILLED_WHY, aws_opponents, best_rate, hybrid
 from simulator.finance.regret import futures
@@ -174,7 +174,7 @@ def test_payback_does_not_depend_on_the_horizon(years):
 def test_payback_beyond_the_horizon_is_unknown():
     found = compared(shipped_case(money__years=1))
     assert isinstance(found.payback_months, Unknown)
-    assert figure("payback", found.payback_months, "") == "no payback: the outlay is not recovered within the horizon"
+    assert or_reason(found.payback_months, "") == "the outlay is not recovered within the horizon"
 
 
 def test_payback_leaves_out_servers_bought_again_and_terminal_value():
