@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from models.units import MS_PER_H, MS_PER_S
+from models.units import MS_PER_S
 from simulator.engine.autoscalers.karpenter_budgets import NO_MOST, Budget, Cron, allowance
 from simulator.engine.config import EngineConfig
 from simulator.engine.environment import HybridEnvironment, Story
@@ -56,7 +56,6 @@ class Disruption:
         self.env, self.view, self.offers, self.supply, self._wait = env, view, offers, view.supply, wait
         part = config.karpenter
         self._quiet_ms = None if part.consolidate_after_s is None else round(part.consolidate_after_s * MS_PER_S)
-        self._life_ms = None if part.expire_after_h is None else round(part.expire_after_h * MS_PER_H)
         self._budgets = [_budget(item.nodes, item.schedule, item.duration_h) for item in part.budgets]
         self._methods = ("empty", "several", "one") if config.consolidates else ("empty",)
         self._start = config.start
@@ -135,15 +134,15 @@ class Disruption:
             return Command(tuple(candidate.slot for candidate in candidates)) if candidates else None
         if method == "several":
             return several_nodes(candidates, self.offers, self._simulate)
-        return one_node([candidate for candidate in candidates if not candidate.empty], self.offers, self._simulate)
+        return one_node([candidate for candidate in candidates if candidate.pods], self.offers, self._simulate)
 
     def _candidates(self, method: str) -> list[Candidate]:
         """Nodes that are quiet and not young, within their groups' budgets."""
         found = self._sight().candidates
         if method == "empty":
-            found = [candidate for candidate in found if candidate.empty]
+            found = [candidate for candidate in found if candidate.pods == 0]
         else:
-            found = [candidate for candidate in found if candidate.empty or not self._owned[candidate.type]]
+            found = [candidate for candidate in found if candidate.pods == 0 or not self._owned[candidate.type]]
         return within_budgets(found, self._allowed(method)) if found else []
 
     def _sight(self) -> _Sight:
@@ -168,7 +167,7 @@ class Disruption:
         totals = counts.sum(axis=1).tolist()
         kinds = [self._type_of[q] for q in view.pools_of(slots).tolist()]
         return [
-            Candidate(slot, int(self.offers.group_of[kind]), kind, pods, float(total) * self._life_left(slot), total == 0)
+            Candidate(slot, int(self.offers.group_of[kind]), kind, pods, total, float(self.offers.price[kind]))
             for slot, kind, pods, total in zip(slots.tolist(), kinds, counts, totals, strict=True)
         ]
 
@@ -180,10 +179,6 @@ class Disruption:
         nodes = Counter(groups)
         going = Counter(g for slot, g in zip(mine.tolist(), groups, strict=True) if slot in self._leaving)
         return {g: min(allowance(self._budgets, nodes[g], REASONS[method], moment), NO_MOST) - going[g] for g in nodes}
-
-    def _life_left(self, slot: int) -> float:
-        """Share of its life that a node has left; older nodes are cheaper to disrupt."""
-        return 1.0 if self._life_ms is None else max(0.0, 1.0 - (self.env.ms - int(self._joined_ms[slot])) / self._life_ms)
 
     def _quiet(self, slots: Vector) -> Flags:
         """Whether no pod came or went for `consolidateAfter`; owned nodes that always stand count as quiet."""
