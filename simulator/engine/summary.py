@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.energy import energy_by_hour_kwh
 from models.outcome import NODE_STATES, Interval, Outcome, RunResult
 from simulator.record import to_json, write_text, writing
 
 Figure = Callable[[RunResult], float]
+_ZONE_KEYS = ("node_hours", "utilisation", "pods_placed", "failures", "kwh")
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     mean = {name: interval.mean for name, interval in intervals.items()}
     zones = list(dict.fromkeys(outcome.first.zones))
     return {
-        "zones": {zone: {key: mean[f"zones.{zone}.{key}"] for key in ("node_hours", "utilisation", "pods_placed")} for zone in zones},
+        "zones": {zone: {key: mean[f"zones.{zone}.{key}"] for key in _ZONE_KEYS} for zone in zones},
         "pending_s": {q: mean[f"pending_s.{q}"] for q in ("p50", "p95", "p99")},
         "pending_by_class_s": outcome.first.pending_by_class(),
         "burst_node_hours": mean["burst_node_hours"],
@@ -57,6 +59,8 @@ def _figures(first: RunResult) -> dict[str, Figure]:
         mask = np.array([name == zone for name in first.zones])
         figures[f"zones.{zone}.node_hours"] = lambda run, mask=mask: float(run.node_hours[:, mask].sum())  # type: ignore[misc]
         figures[f"zones.{zone}.utilisation"] = lambda run, mask=mask: _utilisation(run, mask)  # type: ignore[misc]
+        figures[f"zones.{zone}.failures"] = lambda run, mask=mask: float(run.pool_failures[mask].sum())  # type: ignore[misc]
+        figures[f"zones.{zone}.kwh"] = lambda run, mask=mask: float(energy_by_hour_kwh(run)[:, mask].sum())  # type: ignore[misc]
         figures[f"zones.{zone}.pods_placed"] = lambda run, mask=mask: float(run.pods_placed[mask].sum())  # type: ignore[misc]
     return figures
 
@@ -77,7 +81,7 @@ def _scale_out(outcome: Outcome) -> dict[str, dict[str, float]]:
 
 
 def hourly_columns(run: RunResult) -> dict[str, NDArray[Any]]:
-    """One row per hour and pool: nodes by state, pods, requests by class."""
+    """One row per hour and pool: nodes by state, pods and requests by class, energy of the servers at their walls."""
     hours, pools = run.node_hours.shape
     columns: dict[str, NDArray[Any]] = {
         "hour": np.repeat(run.horizon.times(), pools),
@@ -90,13 +94,18 @@ def hourly_columns(run: RunResult) -> dict[str, NDArray[Any]]:
     }
     for c, name in enumerate(run.classes):
         columns[f"requested_cores_{name}"] = run.busy_class_cpu_h[:, :, c].ravel()
+        columns[f"requested_memory_mib_{name}"] = run.busy_class_memory_mib_h[:, :, c].ravel()
+        columns[f"pods_{name}"] = run.busy_class_pods_h[:, :, c].ravel()
+    for resource, amount in run.busy_extended_h.items():
+        columns[f"requested_{resource}"] = amount.sum(axis=2).ravel()
+    columns["kwh"] = energy_by_hour_kwh(run).ravel()
     for k, name in enumerate(NODE_STATES):
         columns[f"nodes_{name}"] = run.node_state_h[:, :, k].ravel()
     return columns
 
 
 def pending_columns(run: RunResult) -> dict[str, NDArray[Any]]:
-    """One row per hour: what was asked and what waited."""
+    """One row per hour: what was asked and what waited, by class."""
     columns: dict[str, NDArray[Any]] = {
         "hour": run.horizon.times(),
         "asked_cores": run.demand_cpu_h,
@@ -104,6 +113,7 @@ def pending_columns(run: RunResult) -> dict[str, NDArray[Any]]:
     }
     for c, name in enumerate(run.classes):
         columns[f"pending_pods_{name}"] = run.pending_class_pods_h[:, c]
+        columns[f"pending_cores_{name}"] = run.pending_class_cpu_h[:, c]
     return columns
 
 
