@@ -19,6 +19,9 @@ from simulator.engine.autoscalers.cluster_autoscaler_limits import Limits
 from simulator.engine.autoscalers.expanders import Option, choose
 from simulator.engine.kube.objects import CPU, PODS, Amounts, Node
 
+NOT_READY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+"""Taints of nodes that are not ready."""
+
 Fits = Mapping[str, NDArray[np.bool_]]
 """Group -> which kinds an empty new node of it takes: bool [kinds]."""
 
@@ -62,6 +65,8 @@ class ScaleUpSettings:
     balance: Ratios | None = None
     enforce_minimum: bool = False
     expendable_below: int = -10
+    most_unready_percent: float = 45.0
+    unready_at_ease: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,14 @@ def to_minimum(scene: Scene, settings: ScaleUpSettings) -> ScaleUp | None:
             wanted = min(wanted, settings.max_nodes_total - size)
         plans += [Plan(group.name, size, size + wanted, group.maximum)] if wanted > 0 else []
     return ScaleUp(tuple(plans)) if plans else None
+
+
+def unhealthy(nodes: Sequence[Node], settings: ScaleUpSettings) -> str | None:
+    """Why the program would halt over nodes that are not ready, None when it would not (clusterstate, IsClusterHealthy)."""
+    unready = sum(any(taint.key in NOT_READY for taint in node.taints) for node in nodes)
+    if unready <= settings.unready_at_ease or unready <= settings.most_unready_percent / 100 * len(nodes):
+        return None
+    return f"{unready} of {len(nodes)} nodes are not ready, more than max-total-unready-percentage: nothing grows or shrinks"
 
 
 def overhead_of(group: NodeGroup, settings: ScaleUpSettings) -> Amounts:

@@ -8,7 +8,7 @@ Source: kubernetes/autoscaler cluster-autoscaler/config/flags at 1.36.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.errors import Problem, UnknownName
@@ -16,6 +16,7 @@ from models.units import duration_s
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.autoscalers.cluster_autoscaler_balance import Ratios
 from simulator.engine.autoscalers.cluster_autoscaler_limits import Limits
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Disruption
 from simulator.engine.autoscalers.expanders import EXPANDERS, chain_problem
 
 GIB = 2**30
@@ -34,6 +35,8 @@ class ScaleDownSettings:
     delay_after_delete_s: float = 0.0
     recheck_s: float = 300.0
     delete_delay_s: float = 5.0
+    delay_after_failure_s: float = 180.0
+    eviction_s: float = 120.0
     provision_s: float = 900.0
     backoff_s: float = 300.0
     backoff_max_s: float = 1800.0
@@ -49,7 +52,9 @@ class ScaleDownSettings:
 
 @dataclass(frozen=True, slots=True)
 class GroupsFile:
-    """A parsed groups file; `label` is the node label whose value names a node's group, `boot_ms` creation to ready where given."""
+    """A parsed groups file; `label` is the node label whose value names a node's group, `boot_ms` creation to ready where
+    given, `budgets` the disruption budget of each shape that has one.
+    """
 
     groups: tuple[NodeGroup, ...]
     up: ScaleUpSettings
@@ -57,6 +62,7 @@ class GroupsFile:
     label: str
     boot_ms: Mapping[str, int]
     warnings: tuple[str, ...] = ()
+    budgets: Mapping[str, Disruption] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,8 @@ DOWN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "scale-down-unneeded-time": ("unneeded_s", seconds),
     "scale-down-delay-after-add": ("delay_after_add_s", seconds),
     "scale-down-delay-after-delete": ("delay_after_delete_s", seconds),
+    "scale-down-delay-after-failure": ("delay_after_failure_s", seconds),
+    "max-pod-eviction-time": ("eviction_s", seconds),
     "unremovable-node-recheck-timeout": ("recheck_s", seconds),
     "node-delete-delay-after-taint": ("delete_delay_s", seconds),
     "max-node-provision-time": ("provision_s", seconds),
@@ -119,6 +127,8 @@ DOWN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 UP: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max-nodes-per-scaleup": ("max_nodes_per_scale_up", int),
     "max-nodes-total": ("max_nodes_total", int),
+    "max-total-unready-percentage": ("most_unready_percent", float),
+    "ok-total-unready-count": ("unready_at_ease", int),
     "expendable-pods-priority-cutoff": ("expendable_below", int),
     "enforce-node-group-min-size": ("enforce_minimum", switch),
 }
@@ -170,12 +180,8 @@ USUAL = {
 
 NO_CASE = (
     "max-graceful-termination-sec",
-    "scale-down-delay-after-failure",
     "scale-down-unready-time",
-    "max-total-unready-percentage",
-    "ok-total-unready-count",
     "max-node-startup-time",
-    "max-pod-eviction-time",
     "max-bulk-soft-taint-time",
     "node-deletion-delay-timeout",
     "scale-down-simulation-timeout",
@@ -281,9 +287,9 @@ def _ratios(flags: Mapping[str, str], place: str, problems: list[Problem]) -> Ra
         {"memory": 0.015, "free": 0.05, "allocatable": 0.05},
         {"memory-difference-ratio": "memory", "max-free-difference-ratio": "free"},
     )
-    for name, field in {**names, "max-allocatable-difference-ratio": "allocatable"}.items():
+    for name, kind in {**names, "max-allocatable-difference-ratio": "allocatable"}.items():
         try:
-            shares[field] = float(flags.get(name, shares[field]))
+            shares[kind] = float(flags.get(name, shares[kind]))
         except ValueError as error:
             problems.append(Problem(f"{place}.{name}", repr(flags[name]), str(error)))
     ignored, labels = (tuple(filter(None, flags.get(f"balancing-{name}", "").split(","))) for name in ("ignore-label", "label"))

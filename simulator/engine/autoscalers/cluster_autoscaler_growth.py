@@ -18,7 +18,7 @@ import simpy
 from models.units import MS_PER_S
 from simulator.engine.autoscalers.binpacking import Kinds, Vector, kind_key
 from simulator.engine.autoscalers.binpacking_pods import constrained
-from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUp, ScaleUpSettings
+from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUp, ScaleUpSettings, unhealthy
 from simulator.engine.autoscalers.cluster_autoscaler_flags import LABEL, GroupsFile, ScaleDownSettings
 from simulator.engine.autoscalers.replay_cluster_autoscaler import ClusterAutoscaler
 from simulator.engine.autoscalers.replay_rows import Latencies, RunningPod
@@ -107,6 +107,8 @@ def grow(
     if ruled is not None:
         kinds = Kinds.of([*kinds.pods, ruled])
     start = Start(kinds, queue, known, tuple(nodes), running, up, down or ScaleDownSettings(), members)
+    if unhealthy(nodes, up) is not None:
+        return Growth((), standing, tuple(sorted(pod.key for pod in pending)), (((), 1.0),))
     courses = _courses(start, seed, FILTER_RUNS if any(map(constrained, start.kinds.pods)) else RUNS)
     ranked = Counter(_rows(plans) for plans, _ in courses).most_common()
     seen = {_rows(plans): (plans, left) for plans, left in reversed(courses)}

@@ -8,6 +8,7 @@ budgets) and simulator/cluster.go at 1.36.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,8 +65,30 @@ def utilisation(allocatable: Matrix, free: Matrix) -> NDArray[np.float64]:
     return np.asarray(((room - free[:, :2]) / room).max(axis=1), dtype=np.float64)
 
 
-def judge(view: View, candidates: Sequence[int], most: int | None = None) -> Verdict:
-    """Try to empty every candidate in turn, until `most` could go; what moves stays moved for the candidates after it."""
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """A PodDisruptionBudget: pods that must stay, or pods that may be missing; shares count of the wanted replicas."""
+
+    amount: float
+    share: bool = False
+    missing: bool = False
+
+    def healthy(self, replicas: int) -> int:
+        """How many pods have to run while `replicas` are wanted.
+
+        >>> Disruption(0.25, share=True).healthy(10), Disruption(1, missing=True).healthy(10)
+        (3, 9)
+        """
+        amount = math.ceil(self.amount * replicas) if self.share else int(self.amount)
+        return max(replicas - amount, 0) if self.missing else amount
+
+
+def judge(view: View, candidates: Sequence[int], most: int | None = None, spare: Mapping[int, int] | None = None) -> Verdict:
+    """Try to empty every candidate in turn, until `most` could go; what moves stays moved for the candidates after it.
+
+    spare : kind -> pods that its disruption budget lets go; a node with a pod of a kind without any left stays.
+    """
+    left = dict(spare or {})
     free, counts, home = view.free, view.counts, view.home.copy()
     removable: list[int] = []
     stuck: list[int] = []
@@ -74,11 +97,13 @@ def judge(view: View, candidates: Sequence[int], most: int | None = None) -> Ver
             break
         at_home = bool(home[node])
         home[node] = False
-        moved = _rehomed(view, free, counts, home, node)
+        held = any(left.get(int(kind), 1) < 1 for kind in np.flatnonzero(counts[node]))
+        moved = None if held else _rehomed(view, free, counts, home, node)
         if moved is None:
             home[node] = at_home
             stuck.append(node)
         else:
+            left = {kind: amount - int(counts[node, kind]) for kind, amount in left.items()}
             free, counts = moved
             removable.append(node)
     return Verdict(tuple(removable), tuple(stuck))

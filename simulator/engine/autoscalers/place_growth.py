@@ -8,6 +8,7 @@ from typing import Any
 
 from models.errors import InputError, Problem
 from simulator.engine.autoscalers.binpacking import kind_key
+from simulator.engine.autoscalers.cluster_autoscaler import unhealthy
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
 from simulator.engine.autoscalers.cluster_autoscaler_growth import grow
 from simulator.engine.autoscalers.karpenter_growth import karpenter_growth
@@ -52,12 +53,13 @@ def growth_document(placement: Placement, file: GroupsFile) -> dict[str, Any]:
     pending = [answer.pod for answer in placement.pods if answer.node is None and answer.asked]
     bound = [pod for pods in cluster.pods for pod in pods.values()]
     growth = grow(pending, file.groups, cluster.nodes, bound, file.up, down=file.down, label=file.label)
+    halted = [why] if (why := unhealthy(cluster.nodes, file.up)) is not None else []
     return {
         "plans": [scale_up.rows() for scale_up in growth.plans],
         "courses": [{"plans": [scale_up.rows() for scale_up in plans], "share": share} for plans, share in growth.shares],
         "nodes_after": dict(growth.nodes_after),
         "still_pending": list(growth.left),
-        "warnings": [*file.warnings, *_left_over(pending, set(growth.left), file)],
+        "warnings": [*file.warnings, *halted, *_left_over(pending, set(growth.left), file)],
     }
 
 

@@ -18,7 +18,8 @@ import simpy
 from models.errors import InputError, Problem
 from models.units import MS_PER_S
 from simulator.engine.autoscalers.binpacking import Kinds
-from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts, read_groups
+from simulator.engine.autoscalers.binpacking_pods import constrained
+from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, amounts, read_groups
 from simulator.engine.autoscalers.karpenter_input import preferences, read_karpenter
 from simulator.engine.autoscalers.never_starts import idle_pool_shapes, idle_shapes
 from simulator.engine.autoscalers.polling import Story
@@ -179,7 +180,20 @@ def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, pl
     columns = tuple(group.name for group in file.groups)
     ups = tuple({"second": _seconds(at), "plan": scale_up.rows()} for at, scale_up in autoscaler.scale_ups)
     downs = tuple({"second": _seconds(at), "node": name} for at, name in autoscaler.scale_downs)
-    return Replay(("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, (*file.warnings, *idle))
+    return Replay(
+        ("second", *columns, "bound", "pending"), _rows(seen, columns), ups, downs, (*file.warnings, *_unseen(curve, file, place), *idle)
+    )
+
+
+def _unseen(curve: Curve, file: GroupsFile, place: str) -> list[str]:
+    """What shapes and budgets ask for without effect on the Cluster Autoscaler here."""
+    found = [f"{place}: shapes.{pod.name}: {what}" for pod in curve.pods for what in pod.unmodelled]
+    found += [f"{place}: disruption_budgets.{name} names no shape" for name in file.budgets if name not in curve.names]
+    if file.down.enabled and any(constrained(pod) for pod in curve.pods):
+        found.append(
+            f"{place}: scale-down looks for homes by requests, taints and node labels; what keeps pods apart is not modelled there"
+        )
+    return found
 
 
 def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str) -> Replay:

@@ -8,7 +8,7 @@ Source: kubernetes/autoscaler cluster-autoscaler/loop and core/static_autoscaler
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,11 @@ from simulator.engine.autoscalers.cluster_autoscaler import (
 )
 from simulator.engine.autoscalers.cluster_autoscaler_constrained import next_scale_up_with_filters
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS, Budget, View, due, judge, still_unneeded, utilisation
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS
 from simulator.engine.autoscalers.polling import Late, Polling, Story
+from simulator.engine.autoscalers.replay_api_client import CROWDED_CALLS, NODE_BURST, NODE_QPS, STATUS_CALLS, Tokens
 from simulator.engine.autoscalers.replay_rows import RunningPod
+from simulator.engine.autoscalers.replay_scale_down import Memory, ScaleDown, Sight, in_ms
 from simulator.engine.autoscalers.replay_world import World, unschedulable
 from simulator.engine.kube.objects import HOSTNAME, Node, Pod
 from simulator.streams import Streams
@@ -47,64 +49,6 @@ NEW_GPU_POD_MS = 30 * MS_PER_S
 STABLE_MS = 60 * MS_PER_S
 """A node that has been ready for longer is what the autoscaler takes for a picture of its group from then on
 (processors/nodeinfosprovider, stabilizationDelay and cache)."""
-
-
-NODE_QPS, NODE_BURST = 5.0, 10
-"""The kwok provider makes nodes through a client of its own, with client-go's defaults whatever the flags say."""
-
-STATUS_CALLS = 2
-"""Calls that write the status ConfigMap at the end of a loop: read and update."""
-
-CROWDED_CALLS = 2.5
-"""The same where other calls take every call that is refilled: half a call passes until its turn."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """What the program remembers between loops; times in milliseconds."""
-
-    up_ms: int | None = None
-    deleted_ms: int | None = None
-    unneeded: dict[int, int] = field(default_factory=dict)
-    recheck: dict[int, int] = field(default_factory=dict)
-    deleting: set[int] = field(default_factory=set)
-    draining: set[int] = field(default_factory=set)
-    backoff: dict[str, tuple[int, int]] = field(default_factory=dict)
-    capped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """Nodes as one loop sees them, with the pods of the queue and of nodes being drained where they would fit.
-
-    free : int64 [rows, axes]; left : int64 [kinds], pods that fit nowhere; homeless : a drained pod finds no place;
-    trial : the same with every filter, for shapes that need it.
-    """
-
-    free: Matrix
-    left: Vector
-    queue: tuple[RunningPod, ...]
-    homeless: bool
-    trial: Trial | None = None
-
-
-@dataclass(slots=True)
-class Tokens:
-    """A token bucket as client-go's: `burst` calls at once, then `per_s` a second."""
-
-    per_s: float
-    burst: int
-    full_ms: float = 0.0
-
-    def wait_ms(self, now_ms: int) -> int:
-        """Take one token; how long it takes to get it.
-
-        >>> bucket = Tokens(per_s=5.0, burst=2)
-        >>> [bucket.wait_ms(0) for _ in range(4)]
-        [0, 0, 200, 400]
-        """
-        self.full_ms = max(self.full_ms, float(now_ms)) + MS_PER_S / self.per_s
-        return max(0, round(self.full_ms - now_ms - self.burst * MS_PER_S / self.per_s))
 
 
 class ClusterAutoscaler:
@@ -139,6 +83,7 @@ class ClusterAutoscaler:
         interval = round(file.down.scan_interval_s * MS_PER_S)
         self.polling = Polling(world.env, interval, world.latencies.loop, event_driven=event_driven)
         world.on_change = self.polling.note
+        self._scale_down = ScaleDown(world, file, self.groups, self.memory, self.scale_downs, self.polling.note)
         if file.down.frequent_loops:
             world.on_unschedulable = self.polling.trigger
 
@@ -164,13 +109,14 @@ class ClusterAutoscaler:
     def _next_expiry(self) -> int | None:
         """Earliest time at which a loop could decide otherwise though nothing changed; None when there is none."""
         down, memory = self.file.down, self.memory
-        times = [since + _ms(down.unneeded_s) + 1 for since in memory.unneeded.values()]
+        times = [since + in_ms(down.unneeded_s) + 1 for since in memory.unneeded.values()]
         times += [*memory.recheck.values(), *(end for end, _ in memory.backoff.values())]
         for pod in self.world.waiting:
-            times += [self._known_ms(pod) + NEW_POD_MS, self._known_ms(pod) + _ms(down.new_pod_delay_s) + 1]
+            times += [self._known_ms(pod) + NEW_POD_MS, self._known_ms(pod) + in_ms(down.new_pod_delay_s) + 1]
             times += [self._known_ms(pod) + NEW_GPU_POD_MS] if pod.kind in self._gpu_kinds else []
-        times += [memory.up_ms + _ms(down.delay_after_add_s)] if memory.up_ms is not None else []
-        times += [memory.deleted_ms + _ms(down.delay_after_delete_s)] if memory.deleted_ms is not None else []
+        times += [memory.up_ms + in_ms(down.delay_after_add_s)] if memory.up_ms is not None else []
+        times += [memory.deleted_ms + in_ms(down.delay_after_delete_s)] if memory.deleted_ms is not None else []
+        times += [memory.failed_ms + in_ms(down.delay_after_failure_s)] if memory.failed_ms is not None else []
         times += [self.world.machines[row].ready_ms + STABLE_MS + 1 for row in self._models() if self.world.machines[row].ready_ms >= 0]
         times += [self.polling.looked_ms + 1] if self.memory.capped else []
         return min((time for time in times if time > self.polling.looked_ms), default=None)
@@ -202,7 +148,7 @@ class ClusterAutoscaler:
         if waiting and not fresh and (found := self._scale_up(sight)) is not None:
             yield from self._grow(found)
             return True
-        shrunk = self.file.down.enabled and self._shrink(sight, fresh)
+        shrunk = self.file.down.enabled and self._scale_down.look(sight, self.sizes(), fresh=fresh)
         least = to_minimum(self._scene(), self.file.up)
         if least is not None:
             yield from self._grow(least)
@@ -239,7 +185,7 @@ class ClusterAutoscaler:
 
         Pods of a kind are packed in turn, so those that fit nowhere are its last.
         """
-        delay = _ms(self.file.down.new_pod_delay_s)
+        delay = in_ms(self.file.down.new_pod_delay_s)
         if not delay:
             return left
         old = np.zeros_like(left)
@@ -309,7 +255,7 @@ class ClusterAutoscaler:
     def _boot(self, row: int, group: str) -> Story:
         """The node becomes ready, or is given up after the provision time and its group backs off."""
         boot = self.world.jitter(self.boot_ms.get(group, self.world.latencies.node_ready))
-        limit = _ms(self.file.down.provision_s)
+        limit = in_ms(self.file.down.provision_s)
         yield self.world.env.timeout(min(boot, limit))
         self.upcoming.pop(row, None)
         if boot <= limit:
@@ -325,139 +271,14 @@ class ClusterAutoscaler:
         end, length = self.memory.backoff.get(group, (-1, 0))
         if end > now:
             return
-        forgotten = now - end > _ms(down.backoff_reset_s)
-        length = _ms(down.backoff_s) if not length or forgotten else min(2 * length, _ms(down.backoff_max_s))
+        forgotten = now - end > in_ms(down.backoff_reset_s)
+        length = in_ms(down.backoff_s) if not length or forgotten else min(2 * length, in_ms(down.backoff_max_s))
         self.memory.backoff[group] = (now + length, length)
-
-    # -- scale-down
-
-    def _shrink(self, sight: Sight, fresh: bool) -> bool:
-        world, memory, down, now = self.world, self.memory, self.file.down, self.world.now
-        size, sizes = len(world.machines), self.sizes()
-        memory.recheck = {row: end for row, end in memory.recheck.items() if end > now}
-        used, threshold = self._use(sight)
-        candidates = [row for row in self._candidates(sizes) if used[row] < threshold[row] and row not in memory.recheck]
-        home = world.rows.open[:size] & world.rows.present[:size]
-        order = np.array(sorted(range(size), key=lambda row: world.machines[row].key), dtype=np.int64)
-        view = View(
-            world.rows.allocatable[:size],
-            sight.free,
-            world.rows.counts[:size],
-            world.rows.allowed[:size],
-            home,
-            world.kinds.requests,
-            order,
-        )
-        most = self._most_unneeded()
-        verdict = judge(view, candidates, most)
-        memory.capped = len(verdict.removable) >= most
-        memory.recheck |= {row: now + _ms(down.recheck_s) for row in verdict.stuck}
-        memory.unneeded = {} if sight.homeless else still_unneeded(memory.unneeded, verdict.removable, now)
-        if fresh or self._cooling(now):
-            return False
-        busy, draining = len(memory.deleting), len(memory.draining)
-        leaving = [world.machines[row].group for row in memory.deleting]
-        spare = {name: sizes[name] - leaving.count(name) - group.minimum for name, group in self.groups.items()}
-        names = [machine.group for machine in world.machines]
-        budget = Budget(down.deletions - busy, down.drains - draining)
-        empty = world.rows.counts[:size].sum(axis=1) == 0
-        shuffled = self._within_limits(dict(sorted(memory.unneeded.items(), key=lambda item: world.machines[item[0]].key)))
-        gone, drained = due(shuffled, _ms(down.unneeded_s), now, names, spare, empty, budget)
-        for row in (*gone, *drained):
-            self._start_deletion(row, drain=row in drained)
-        if not gone and not drained:
-            self._taint_softly()
-        return bool(gone or drained)
-
-    def _most_unneeded(self) -> int:
-        """Nodes after which no more are looked for in one loop (planner, unneededNodesLimit)."""
-        down = self.file.down
-        loops = int(max(down.unneeded_s, down.scan_interval_s) / down.scan_interval_s)
-        return min(len(self.memory.unneeded) + 2 * down.deletions, down.deletions * loops + down.deletions)
-
-    def _use(self, sight: Sight) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Utilisation and threshold of every row; nodes with GPUs go by these alone."""
-        down, size = self.file.down, len(self.world.machines)
-        used = utilisation(self.world.rows.allocatable[:size], sight.free)
-        threshold = np.full(size, down.utilisation_threshold)
-        for row, machine in enumerate(self.world.machines):
-            gpu = next((name for name in GPUS if machine.node.allocatable.get(name)), None)
-            if gpu is not None:
-                axes = self.world.kinds.axes
-                asked = int(self.world.rows.used[row][axes.index(gpu)]) if gpu in axes else 0
-                used[row], threshold[row] = asked / machine.node.allocatable[gpu], down.gpu_utilisation_threshold
-        return used, threshold
-
-    def _within_limits(self, since_ms: Mapping[int, int]) -> Mapping[int, int]:
-        """Nodes that have waited for long enough and without which the cluster keeps `--cores-total` and its like."""
-        world, found = self.world, {}
-        left = held([world.machines[row].node for row in world.present() if row not in self.memory.deleting])
-        for row, since in since_ms.items():
-            node = world.machines[row].node.allocatable
-            if since + _ms(self.file.down.unneeded_s) < world.now and self.file.up.limits.spare(left, node):
-                left, found[row] = self.file.up.limits.added(left, node, -1), since
-        return found
-
-    def _taint_softly(self) -> None:
-        """Unneeded nodes get a PreferNoSchedule taint and needed ones lose it, so many in one loop (actuation/softtaint)."""
-        rows, present = self.world.rows, self.world.present()
-        wrong = [row for row in present if rows.soft[row] and row not in self.memory.unneeded]
-        wrong += [row for row in self.memory.unneeded if not rows.soft[row]]
-        for row in wrong[: self.file.down.soft_taints]:
-            rows.soft[row] = 1 - rows.soft[row]
-        if wrong:
-            self.polling.note()
-
-    def _candidates(self, sizes: Mapping[str, int]) -> list[int]:
-        """Ready nodes of groups above their minimum: empty ones, then those unneeded already, then in random but lasting order."""
-        world, memory = self.world, self.memory
-        rows = [
-            row
-            for row in world.present()
-            if world.rows.open[row] and (group := world.machines[row].group) in self.groups and sizes[group] > self.groups[group].minimum
-        ]
-        earlier = {row: at for at, row in enumerate(memory.unneeded)}
-        filled = world.rows.counts.sum(axis=1) > 0
-        return sorted(rows, key=lambda row: (bool(filled[row]), earlier.get(row, len(rows)), world.machines[row].key))
-
-    def _cooling(self, now: int) -> bool:
-        down, memory = self.file.down, self.memory
-        after_add = memory.up_ms is not None and memory.up_ms + _ms(down.delay_after_add_s) > now
-        return after_add or (memory.deleted_ms is not None and memory.deleted_ms + _ms(down.delay_after_delete_s) > now)
-
-    def _start_deletion(self, row: int, *, drain: bool) -> None:
-        self.memory.deleted_ms = self.world.now
-        self.memory.deleting.add(row)
-        self.memory.unneeded.pop(row, None)
-        if drain:
-            self.memory.draining.add(row)
-        self.world.cordon(row)
-        self.world.env.process(self._delete(row, drain=drain))
-
-    def _delete(self, row: int, *, drain: bool) -> Story:
-        """Taint, wait, drain if pods run, delete; an empty node that got a pod meanwhile is kept."""
-        world = self.world
-        yield world.env.timeout(world.jitter(world.latencies.taint) + _ms(self.file.down.delete_delay_s))
-        if drain:
-            yield world.env.timeout(world.jitter(world.latencies.drain))
-            world.evict(row)
-            yield world.env.timeout(world.jitter(world.latencies.taint))
-        self.memory.deleting.discard(row)
-        self.memory.draining.discard(row)
-        if world.machines[row].pods:
-            world.uncordon(row)
-            return
-        self.scale_downs.append((world.now, world.machines[row].node.name))
-        world.remove_node(row)
 
 
 def _packed(free: Matrix, allowed: NDArray[np.bool_], world: World, pods: Sequence[RunningPod]) -> tuple[Vector, Matrix]:
     kinds = np.array([pod.kind for pod in pods], dtype=np.int64)
     return pack(free, allowed, world.kinds.requests, kinds, np.array([pod.draw for pod in pods]))
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * MS_PER_S)
 
 
 def _member(group: NodeGroup, number: int) -> Node:
