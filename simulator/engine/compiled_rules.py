@@ -129,6 +129,7 @@ class _Compiler:
             company=self.those(meets_all) if pod.affinity else 0,
             meets_own=bool(pod.affinity) and meets_all(pod),
             anti=self._apart(pod),
+            ports=int(bool(pod.ports)),
             hard=[self._spread(view, spread, self._labelled(hard)) for spread in hard],
             soft=[self._spread(view, spread, labelled) for spread in soft],
             preferred=self._preferences(pod),
@@ -139,19 +140,21 @@ class _Compiler:
         )
 
     def _apart(self, pod: Pod) -> list[tuple[int, int]]:
-        """(key, group) that must be absent: own anti-affinity, that of others who mean this pod, and taken host ports."""
-        found = [(self.key(term.topology_key), self.those(partial(_means, term))) for term in pod.anti_affinity]
+        """(key, group) that must be absent: taken host ports, own anti-affinity, and that of others who mean this pod."""
+        found = self._ports(pod)
+        found += [(self.key(term.topology_key), self.those(partial(_means, term))) for term in pod.anti_affinity]
         found += [(self.key(term.topology_key), self.group(who)) for term, who in self.anti.items() if _means(term, pod)]
-        if pod.ports:
-            found.append((0, self.those(lambda other: any(a.conflicts(b) for a in pod.ports for b in other.ports))))
         return found
+
+    def _ports(self, pod: Pod) -> list[tuple[int, int]]:
+        """(host name, group) of the pods that take one of its host ports."""
+        if not pod.ports:
+            return []
+        return [(0, self.those(lambda other: any(a.conflicts(b) for a in pod.ports for b in other.ports)))]
 
     def _preferences(self, pod: Pod) -> list[tuple[int, int, int]]:
         """(key, group, weight) that add up: own preferences, and those of others who mean this pod."""
-        found = [
-            (self.key(soft.term.topology_key), self.those(partial(_means, soft.term)), soft.weight)
-            for soft in pod.preferred_pods
-        ]
+        found = [(self.key(soft.term.topology_key), self.those(partial(_means, soft.term)), soft.weight) for soft in pod.preferred_pods]
         placed = ((term, weight, who) for (term, weight), who in self.liked.items() if _means(term, pod))
         return found + [(self.key(term.topology_key), self.group(who), weight) for term, weight, who in placed]
 
@@ -200,6 +203,7 @@ class _Rules:
     company: int
     meets_own: bool
     anti: list[tuple[int, int]]
+    ports: int
     hard: list[_SpreadRule]
     soft: list[_SpreadRule]
     preferred: list[tuple[int, int, int]]
@@ -226,7 +230,7 @@ class _Rules:
         soft = [(*rule.numbers[:3], place(rule.mask)) for rule in self.soft]
         counted = place(members)
         lengths = (len(self.anti), len(hard), len(soft), len(self.preferred), len(self.extra), len(members))
-        at = place((len(self.affinity), self.company, int(self.meets_own), *lengths, counted))
+        at = place((len(self.affinity), self.company, int(self.meets_own), *lengths, counted, self.ports))
         place(self.affinity)
         for section in (*self.anti, *hard, *soft, *self.preferred, *self.extra, self.wanted, self.unwelcome, self.labelled):
             place(section)

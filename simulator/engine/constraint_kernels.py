@@ -20,8 +20,8 @@ from simulator.engine.placement_kernels import R_BALANCE_MASK, R_BALANCE_SHIFT, 
 I4 = np.int32
 
 # what stands at `terms[shape]`, the shape's place in `terms : int32`; further sections follow the head in this order
-N_AFFINITY, COMPANY, MEETS_OWN, N_ANTI, N_HARD, N_SOFT, N_PREFERRED, N_EXTRA, N_MEMBERS, MEMBERS = range(10)
-HEAD = 10
+N_AFFINITY, COMPANY, MEETS_OWN, N_ANTI, N_HARD, N_SOFT, N_PREFERRED, N_EXTRA, N_MEMBERS, MEMBERS, N_PORTS = range(11)
+HEAD = 11
 # sections: affinity (key) - anti (key, group) - hard (key, group, max skew, own, least domains, mask) - soft (key, group,
 # max skew, mask) - preferred (key, group, weight) - extra (axis, amount) - by pool: preferred weight, unwelcome taints,
 # all keys of the soft constraints there. A mask is a place in `terms` with a number per pool: 0 not counted, 1 counted,
@@ -135,27 +135,27 @@ def _keep_company(o, free_cpu, free_pods, pool_first, pool_end, terms, matching,
                 work[COMPANIONS * width + i] = max(work[COMPANIONS * width + i], 1.0)
     first_of_kind = not any_company and terms[o + MEETS_OWN] != 0
     for i in range(slots):
-        if work[COMPANIONS * width + i] > (1.0 if first_of_kind else 0.0):
-            work[i] = 0.0
+        if work[i] > 0.0 and work[COMPANIONS * width + i] > (1.0 if first_of_kind else 0.0):
+            work[i] = -1.0
 
 
 @compiled(_nrt=False)
 def _keep_apart(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work):
-    """Own anti-affinity, that of pods already placed, and host ports: the domain must hold none of a group."""
+    """Own anti-affinity and that of pods already placed: the domain must hold none of a group."""
     slots, width = free_cpu.size, work.size // WORK_ROWS
     at = o + HEAD + terms[o + N_AFFINITY]
-    for k in range(terms[o + N_ANTI]):
+    for k in range(terms[o + N_PORTS], terms[o + N_ANTI]):
         key, group = terms[at + ANTI * k], terms[at + ANTI * k + 1]
         if key == 0:
             for i in range(slots):
                 if matching[group * slots + i] > 0:
-                    work[i] = 0.0
+                    work[i] = min(work[i], 0.0)
             continue
         if gather(key, group, -1, pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work):
             for i in range(slots):
                 d = _domain(key, i, slots, domain)
                 if d >= 0 and work[SUMS * width + d] > 0.0:
-                    work[i] = 0.0
+                    work[i] = min(work[i], 0.0)
 
 
 @compiled(_nrt=False)
@@ -177,6 +177,38 @@ def _keep_even(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, do
         for i in range(slots):
             d = _domain(key, i, slots, domain)
             if d < 0 or work[SUMS * width + d] + own - lowest > skew:
+                work[i] = 0.0
+
+
+@compiled(_nrt=False)
+def mark_feasible(
+    s, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
+    tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, matching, domain, work,
+):  # fmt: skip
+    """All filters: FEASIBLE is 1 for nodes that take shape `s`; returns (nodes with room and no taint, standing nodes).
+
+    A node that only lacks company (required affinity) is marked -1: no pod that leaves can help there.
+    """
+    o = np.int64(terms[s])
+    fitting, standing = _fits(
+        s, o, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
+        tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, work,
+    )  # fmt: skip
+    if fitting > 0:
+        _keep_ports_free(o, free_cpu.size, terms, matching, work)
+        _keep_even(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
+        _keep_company(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
+        _keep_apart(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
+    return fitting, standing
+
+
+@compiled(_nrt=False)
+def _keep_ports_free(o, slots, terms, matching, work):
+    """NodePorts: the first `N_PORTS` groups that must be absent hold pods with a port that conflicts."""
+    at = o + HEAD + terms[o + N_AFFINITY]
+    for k in range(terms[o + N_PORTS]):
+        for i in range(slots):
+            if matching[terms[at + ANTI * k + 1] * slots + i] > 0:
                 work[i] = 0.0
 
 
@@ -203,7 +235,7 @@ def _examine_some(standing, clock, setup, free_cpu, work):
                 continue
             if (position >= start) == (turn == 0):
                 if found == enough:
-                    work[i] = 0.0
+                    work[i] = min(work[i], 0.0)
                 else:
                     examined += 1
                     found += 1 if work[i] > 0.0 else 0
@@ -266,15 +298,12 @@ def pick_ruled(
 ):  # fmt: skip
     """Best slot for shape `s` under all its constraints, or -1; highest tier first, then the weighted sum of all scores."""
     slots, shapes, width, pools, o = free_cpu.size, shape_cpu.size, work.size // WORK_ROWS, pool_first.size, np.int64(terms[s])
-    feasible, standing = _fits(
-        s, o, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
-        tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, work,
+    feasible, standing = mark_feasible(
+        s, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
+        tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, matching, domain, work,
     )  # fmt: skip
     if feasible == 0:
         return np.int64(-1)
-    _keep_even(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
-    _keep_company(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
-    _keep_apart(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
     feasible = _examine_some(standing, clock, setup, free_cpu, work)
     if feasible == 0:
         return np.int64(-1)
@@ -298,7 +327,7 @@ def pick_ruled(
     used = np.float64(rules[R_MOST])
     best, chosen = np.int64(-1), np.int64(-1)
     for i in range(slots):
-        if work[i] == 0.0:
+        if work[i] <= 0.0:
             continue
         q = np.int64(pool_of[i])
         cpu, memory = pool_cpu[q], pool_memory[q]

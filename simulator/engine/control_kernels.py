@@ -21,9 +21,11 @@ from simulator.engine.layout_kernels import (
     PODS,
     SLOT,
     UNSERVED,
+    WAITING,
     WAITING_RULED,
 )
-from simulator.engine.pod_kernels import note, offer_queues, prune_heap, put_back, tally, touch, waits
+from simulator.engine.pod_kernels import note, prune_heap, put_back, tally, touch, waits
+from simulator.engine.queue_kernels import offer_queues
 
 I4 = np.int32
 U8 = np.uint64
@@ -38,7 +40,7 @@ def join(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Slot `n` becomes an empty node and takes what waits."""
     free_cpu[n], free_memory[n], free_pods[n] = node_cpu, node_memory, node_pods
@@ -46,7 +48,7 @@ def join(
         free_extended[axis * free_cpu.size + n] = node_extended[axis]
     last_departure[n] = now
     pool_end[pool_of[n]] = max(pool_end[pool_of[n]], n + 1)
-    if clock[WAITING_RULED] > 0:
+    if clock[WAITING] > 0:
         touch(
             n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
             pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
@@ -59,7 +61,7 @@ def join(
         pool_cpu, pool_memory, pool_first, pool_end,
         tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
         count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
     )  # fmt: skip
     touch(
         n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
@@ -76,7 +78,7 @@ def lose_pods(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Every pod of node `n` loses it: in the order of their numbers they queue again; those in their last grace end."""
     shapes, evicted = shape_cpu.size, 0
@@ -108,7 +110,7 @@ def leave(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Slot `n` goes away: its pods queue again in the order of their numbers and are offered to the other nodes.
 
@@ -130,7 +132,7 @@ def leave(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
     clock[EVICTIONS] += evicted
     free_cpu[n], free_memory[n], free_pods[n] = I4(-1), I4(-1), I4(0)
@@ -153,7 +155,7 @@ def leave(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
     return evicted
 

@@ -22,6 +22,7 @@ from simulator.engine.layout_kernels import (
     OLDEST,
     PENDING,
     PODS,
+    PREEMPTED,
     RULED,
     SLOT,
     UNSERVED,
@@ -31,8 +32,6 @@ from simulator.engine.layout_kernels import (
     WITHDRAWN,
 )
 from simulator.engine.pod_kernels import (
-    choose,
-    offer_queues,
     prune_heap,
     put_back,
     settle,
@@ -43,6 +42,7 @@ from simulator.engine.pod_kernels import (
     wait_for_room,
     waits,
 )
+from simulator.engine.queue_kernels import offer_queues, seek
 
 I4 = np.int32
 U8 = np.uint64
@@ -57,28 +57,28 @@ def start(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Dynamic `pods` begin to exist, in this order, each tried like an arrival; `lasting` is how long each runs, in ms.
 
     Returns how many found a node at once; the others wait.
     """
-    shapes, found = shape_cpu.size, 0
+    shapes, found, preempted = shape_cpu.size, 0, clock[PREEMPTED]
     for k in range(pods.size):
         p = pods[k]
         s = np.int64(shape[p])
         arrival[p], duration[p], wait[p], placed[p] = now, lasting[k], 0, ABSENT
         n = np.int64(-1)
         if head[s] < 0:
-            n = choose(
-                p, s,
+            n = seek(
+                p, s, now,
                 clock, setup, rules, arrival, shape, duration, departure,
                 placed, wait, queue_next, queue_order, late_end, heap,
                 free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
                 pool_cpu, pool_memory, pool_first, pool_end,
                 tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
                 count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
             )  # fmt: skip
         if n < 0:
             wait_for_room(
@@ -95,9 +95,10 @@ def start(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
-        if clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER:
+        if clock[WAITING] > 0 and (clock[PREEMPTED] > preempted or (clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER)):
+            preempted = clock[PREEMPTED]
             offer_queues(
                 now,
                 clock, setup, rules, arrival, shape, duration, departure,
@@ -106,7 +107,7 @@ def start(
                 pool_cpu, pool_memory, pool_first, pool_end,
                 tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
                 count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
             )  # fmt: skip
     return found
 
@@ -138,7 +139,7 @@ def vacate(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Give the room of pod `p` on node `n` back."""
     take(
@@ -176,7 +177,7 @@ def end(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Dynamic `pods` end: those that run leave their nodes, which are offered to the queues once all are gone.
 
@@ -210,7 +211,7 @@ def end(
                 pool_cpu, pool_memory, pool_first, pool_end,
                 tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
                 count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
             )  # fmt: skip
             ran += 1
             left += 1
@@ -234,7 +235,7 @@ def end(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
     return ran
 
@@ -248,7 +249,7 @@ def evict(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """`pods` that run lose their nodes, queue again in this order, and every node is offered to the queues.
 
@@ -279,7 +280,7 @@ def evict(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
         left += 1
     clock[EVICTIONS] += evicted
@@ -292,7 +293,7 @@ def evict(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
     return evicted
 
@@ -306,7 +307,7 @@ def cordon(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Node `n` takes no new pods and keeps the ones it has, or takes pods again and is offered to the queues."""
     if free_cpu[n] < 0 or (free_pods[n] < 0) == closed:
@@ -325,7 +326,7 @@ def cordon(
             pool_cpu, pool_memory, pool_first, pool_end,
             tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
             count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
         )  # fmt: skip
         touch(
             n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,

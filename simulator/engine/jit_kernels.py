@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import int64, njit
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
 
 def _digest() -> str:
@@ -29,9 +31,28 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = njit(cache=True, **options)(function)
-        file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-        if file is not None:
-            file._source_stamp = (file._source_stamp, _STAMP)
+        _stamp(dispatcher)
         return dispatcher
 
     return decorate
+
+
+def _stamp(function: Any) -> None:
+    """Let the disk cache of a compiled function depend on every kernel file."""
+    file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = (file._source_stamp, _STAMP)
+
+
+_kept: list[CFunc] = []
+
+
+def called_by_pointer(function: Callable[..., Any]) -> int:
+    """Compile `function(int64, int64, int64) -> int64` now, or take it from the cache; its address, valid for good."""
+    signature = normalize_signature(int64(int64, int64, int64))
+    callback = CFunc(function, signature, locals={}, options={"nopython": True, "error_model": "numpy"})
+    callback.enable_caching()
+    _stamp(callback)
+    callback.compile()
+    _kept.append(callback)
+    return int(callback.address)

@@ -22,7 +22,6 @@ from simulator.engine.pod_kernels import (
     close_hours,
     heap_pop,
     note,
-    offer_queues,
     put_back,
     refill,
     start_late,
@@ -34,6 +33,7 @@ from simulator.engine.pod_kernels import (
     wait_for_room,
     waits,
 )
+from simulator.engine.table_kernels import call_at
 
 I4 = np.int32
 U8 = np.uint64
@@ -48,20 +48,11 @@ def free_room(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Node `n` has gained room: offer it to who waits."""
-    if clock[WAITING_RULED] > 0:
-        offer_queues(
-            now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
-        )  # fmt: skip
+    if clock[WAITING_RULED] > 0 or setup[PREEMPTION] != 0:
+        call_at(setup[OFFER_AT], setup[TABLE_AT], now, np.int64(0))
     else:
         refill(
             n, now, clock, setup, arrival, shape, duration,
@@ -92,7 +83,7 @@ def advance(
     pool_cpu, pool_memory, pool_first, pool_end,
     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
 ):  # fmt: skip
     """Run pods up to `until`: departures at `until` included, arrivals at `until` not.
 
@@ -105,11 +96,12 @@ def advance(
     pools = pool_first.size
     shift, hour_ms = setup[SHIFT], setup[HOUR_MS]
     mask = (np.int64(1) << shift) - 1
-    paced = setup[PACED] != 0
+    paced, preempting = setup[PACED] != 0, setup[PREEMPTION] != 0
     hour_end = (clock[HOUR] + 1) * hour_ms
-    now, code = clock[NOW], REACHED
+    now, code, helped = clock[NOW], REACHED, np.int64(0)
     i, d = clock[NEXT_ARRIVAL], clock[NEXT_DEPARTURE]
     while True:
+        moved = False
         next_arrival = arrival[U8(i)] if i < pods else FAR
         key = departure[U8(d)] if d < pods else FAR << 1
         from_heap = clock[HEAPED] > 0 and heap[0] < key
@@ -164,20 +156,11 @@ def advance(
                     n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
                     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
                 )  # fmt: skip
-                offer_queues(
-                    now,
-                    clock, setup, rules, arrival, shape, duration, departure,
-                    placed, wait, queue_next, queue_order, late_end, heap,
-                    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-                    pool_cpu, pool_memory, pool_first, pool_end,
-                    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-                    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
-                )  # fmt: skip
+                call_at(setup[OFFER_AT], setup[TABLE_AT], now, np.int64(0))
             else:
                 tally(pool_of[n], s, -1, hour_end - now, shapes, count, area)
                 if clock[WAITING] > 0:
-                    if clock[WAITING_RULED] > 0:
+                    if clock[WAITING_RULED] > 0 or preempting:
                         touch(
                             n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
                             pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
@@ -190,7 +173,7 @@ def advance(
                         pool_cpu, pool_memory, pool_first, pool_end,
                         tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
                         count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+                        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
                     )  # fmt: skip
             if listening and clock[NOTED] != noted:
                 until, code = now, DYNAMIC_CHANGED
@@ -205,7 +188,7 @@ def advance(
             p = U8(i)
             i += 1
             s = U8(shape[p])
-            target = np.int64(-1)
+            target, helped = np.int64(-1), clock[WAITING_HELPABLE]
             if head[s] < 0:
                 target = choose(
                     p, s,
@@ -215,8 +198,11 @@ def advance(
                     pool_cpu, pool_memory, pool_first, pool_end,
                     tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
                     count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
+                    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
                 )  # fmt: skip
+                if target < 0 and preempting and not shape_flags[s] & NEVER_PREEMPTS:
+                    target = call_at(setup[PREEMPT_AT], setup[TABLE_AT], np.int64(s), np.int64(now))
+                    moved = target >= 0
             if target < 0:
                 wait_for_room(
                     np.int64(p), np.int64(s), PENDING, now, clock, setup, placed, queue_next, queue_order,
@@ -240,25 +226,23 @@ def advance(
             )  # fmt: skip
             tally(q, s, 1, hour_end - now, shapes, count, area)
             starts[q * U8(shapes) + s] += 1
-            if clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER:
+            if moved or (clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER):
                 touch(
                     n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
                     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
                 )  # fmt: skip
-                offer_queues(
-                    now,
-                    clock, setup, rules, arrival, shape, duration, departure,
-                    placed, wait, queue_next, queue_order, late_end, heap,
-                    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-                    pool_cpu, pool_memory, pool_first, pool_end,
-                    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-                    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began,
-                )  # fmt: skip
+                call_at(setup[OFFER_AT], setup[TABLE_AT], now, np.int64(0))
         touch(
             n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
             pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
         )  # fmt: skip
+        if moved:
+            if watch & WATCH_WAITING and helped == 0 and clock[WAITING_HELPABLE] > 0:
+                code = WOKEN
+                break
+            if listening and clock[NOTED] != noted:
+                code = DYNAMIC_CHANGED
+                break
     if now >= hour_end:
         close_hours(clock, setup, now, count, area, shape_cpu, shape_memory, shape_class, hour_cpu, hour_memory, hour_pods)
     clock[NOW], clock[NEXT_ARRIVAL], clock[NEXT_DEPARTURE] = now, i, d

@@ -23,7 +23,7 @@ ARRAYS = (
     "pool_cpu", "pool_memory", "pool_first", "pool_end",
     "tier", "shape_cpu", "shape_memory", "shape_extended", "shape_axis", "shape_rank", "shape_flags", "shape_class", "head", "tail",
     "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels", "changed", "changed_ms",
-    "pool_speed", "pool_latency", "shape_grace", "terms", "matching", "domain", "work", "began",
+    "pool_speed", "pool_latency", "shape_grace", "terms", "matching", "domain", "work", "began", "lower",
 )  # fmt: skip
 """Names in the order of the parameters of `kernels.advance` from `clock` on."""
 
@@ -109,12 +109,13 @@ def pod_arrays(trace: Trace, preemption: bool) -> Arrays:
     }
 
 
-def node_arrays(layout: Layout, by_tree: bool, shapes: int) -> Arrays:
+def node_arrays(layout: Layout, by_tree: bool, shapes: int, preemption: bool) -> Arrays:
     """One entry per slot, none standing yet, and per pool."""
     pools, first, slots = layout.pools, layout.first, max(layout.slots, 1)
     pool_of = np.repeat(np.arange(len(pools)), np.diff(first)).astype(np.int32)
     levels = _levels(slots) if by_tree else np.zeros(0, np.int64)
     rows = int(levels[-2] + levels[-1] + 7) // 8 * 8 if by_tree else 0
+    room = sum(pool.max_nodes * pool.shape.schedulable_pods for pool in pools)
     return {
         "free_cpu": np.full(slots, -1, np.int32),
         "free_memory": np.full(slots, -1, np.int32),
@@ -129,6 +130,7 @@ def node_arrays(layout: Layout, by_tree: bool, shapes: int) -> Arrays:
         "pool_end": np.array(first[:-1], np.int64),
         "pool_speed": np.array([p.shape.speed for p in pools], np.float64),
         "pool_latency": np.array([p.start_latency_ms for p in pools], np.int64),
+        "lower": np.zeros(2 * slots + 1 + room if preemption else 0, np.int64),
         "tree": np.zeros(rows * shapes, np.uint16),
         "levels": levels,
     }

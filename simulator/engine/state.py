@@ -99,6 +99,9 @@ class State:
     hour_cpu: NDArray[np.int64]
     hour_memory: NDArray[np.int64]
     hour_pods: NDArray[np.int64]
+    terms: NDArray[np.int32]
+    matching: NDArray[np.int32]
+    shape_grace: NDArray[np.int64]
     changed: NDArray[np.int64]
     changed_ms: NDArray[np.int64]
 
@@ -118,7 +121,7 @@ class State:
         pools = self.layout.pools
         shapes = padded(len(trace.shapes))
         by_tree = uses_tree(self.layout.slots, len(trace.shapes)) if tree is None else tree
-        nodes, kinds = node_arrays(self.layout, by_tree, shapes), shape_arrays(self.layout, trace.shapes, shapes)
+        nodes, kinds = node_arrays(self.layout, by_tree, shapes, preemption), shape_arrays(self.layout, trace.shapes, shapes)
         rules = rule_arrays(self.layout, trace.shapes, nodes, kinds, percentage)
         counters = counter_arrays(len(pools), shapes, trace.hours, columns_of(trace.shapes))
         for part in (pod_arrays(trace, preemption), nodes, kinds, rules, counters):
@@ -128,7 +131,7 @@ class State:
         self.setup = np.array(
             [
                 trace.shift, int(by_tree), MS_PER_H, tie_seed, columns_of(trace.shapes), trace.pods, int(paced), percentage,
-                int(preemption and len({shape.priority for shape in trace.shapes}) > 1),
+                int(preemption and len({shape.priority for shape in trace.shapes}) > 1), 0, 0, 0, 0,
             ],
             np.int64,
         )  # fmt: skip
@@ -142,6 +145,18 @@ class State:
         for name, array in zip(ARRAYS, self.arrays, strict=True):
             setattr(self, name, array)
         self._table = np.array([[a.ctypes.data, a.size] for a in self.arrays], np.int64).ravel()
+        self.setup[kernels.TABLE_AT] = self._table.ctypes.data
+        self._bind_far()
+
+    def _bind_far(self) -> None:
+        """Compile what this run needs beyond the event loop: nothing without constraints, preemption and grace periods."""
+        ruled, preempts = bool(self.terms.size), bool(self.setup[kernels.PREEMPTION])
+        if ruled or preempts or self.shape_grace.any():
+            from simulator.engine import far_kernels
+
+            self.setup[kernels.OFFER_AT] = far_kernels.offer_address()
+            self.setup[kernels.PICK_AT] = far_kernels.pick_address() if ruled else 0
+            self.setup[kernels.PREEMPT_AT] = far_kernels.preempt_address() if preempts else 0
 
     def advance(self, until: SupportsInt, watch: int) -> int:
         """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions.
@@ -277,8 +292,18 @@ class State:
         share = np.maximum(self.shape_cpu / self.pool_cpu[-1], self.shape_memory / self.pool_memory[-1])
         return np.argsort(-share[: len(self.trace.shapes)], kind="stable").astype(np.int64)
 
+    def kept(self, q: int) -> bool:
+        """Whether pods that are held back until they all fit may run in pool q."""
+        shapes = self.shape_cpu.size
+        return bool(np.any((self.held > 0) & (self.tier[q * shapes : (q + 1) * shapes] >= 0)))
+
     def idle(self, q: int, now: int, idle_ms: int, out: NDArray[np.int64]) -> tuple[int, int]:
-        """Slots of pool q empty for `idle_ms`, into `out`; how many, and when the next one expires."""
+        """Slots of pool q empty for `idle_ms`, into `out`; how many, and when the next one expires.
+
+        None while a gang that may run there waits for more nodes: the empty ones are kept for it.
+        """
+        if self.kept(q):
+            return 0, now + idle_ms
         first, end, pods = int(self.pool_first[q]), int(self.pool_end[q]), self.layout.pools[q].shape.schedulable_pods
         found, following = idle_nodes(now, idle_ms, first, end, pods, self.free_pods, self.last_departure, out)
         return int(found), int(following)

@@ -16,6 +16,8 @@ from simulator.engine import (
     layout_kernels,
     placement_kernels,
     pod_kernels,
+    preemption_kernels,
+    queue_kernels,
     scores_kernels,
 )
 from simulator.engine.state import State
@@ -26,6 +28,8 @@ _MODULES: tuple[ModuleType, ...] = (
     placement_kernels,
     constraint_kernels,
     pod_kernels,
+    preemption_kernels,
+    queue_kernels,
     kernels,
     control_kernels,
     dynamic_kernels,
@@ -49,6 +53,22 @@ class TwinState(State):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._plain = plain_functions()
+        next(iter(self._plain.values())).__globals__["call_at"] = self._called
+
+    def _bind_far(self) -> None:
+        """Nothing is compiled; the addresses only tell the functions apart."""
+        self.setup[kernels.PICK_AT], self.setup[kernels.PREEMPT_AT], self.setup[kernels.OFFER_AT] = 1, 2, 3
+
+    def _called(self, address: int, table: int, a: int, b: int) -> int:
+        """What the compiled code calls by pointer."""
+        if address == 2:
+            return int(self._plain["preempt"](a, b, *self.arrays))
+        if address == 3:
+            self._plain["offer_queues"](a, *self.arrays)
+            return 0
+        function = self._plain["pick_ruled"]
+        names = function.__code__.co_varnames[2 : function.__code__.co_argcount]
+        return int(function(a, np.int32(b), *(getattr(self, name) for name in names)))
 
     def advance(self, until: SupportsInt, watch: int) -> int:
         """As `State.advance`."""

@@ -167,7 +167,7 @@ def test_a_lost_node_puts_dynamic_pods_on_the_list() -> None:
 def test_misused_numbers_are_programming_errors() -> None:
     state = cluster(trace_of([WEB], 2, np.zeros(1, int), np.ones(1, int), np.zeros(1, int)).with_dynamic([(WEB, 2), (JOB, 1)]), 1)
     for pods, lasting in (([0], None), ([4], None), ([1, 1], None), ([1], 5), ([3], 0)):
-        with pytest.raises(ValueError, match="dynamic pods are numbered|cannot be started|at least 1 ms"):
+        with pytest.raises(ValueError, match=r"dynamic pods are numbered|cannot be started|at least 1 ms"):
             state.start_pods(pods, 0, lasting)
     state.start_pods([1], 0)
     with pytest.raises(ValueError, match="exists"):
