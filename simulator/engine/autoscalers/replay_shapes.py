@@ -8,6 +8,7 @@ shape `web` also has the label `app: web`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.errors import Problem
@@ -51,9 +52,17 @@ def read_shape(name: str, body: Any, place: str, problems: list[Problem]) -> Pod
         },
         "spec": {"containers": [container], **{key: given[key] for key in SPEC if key in given}},
     }
-    known = len(problems)
-    pod = read_pod(Fields(document, place, problems), {})
-    return pod if len(problems) == known else None
+    found: list[Problem] = []
+    pod = read_pod(Fields(document, place, found), {})
+    problems += [replace(problem, place=_short(problem.place)) for problem in found]
+    return None if found else pod
+
+
+def _short(place: str) -> str:
+    """The place as the shape writes it, without the parts of a whole Pod."""
+    for part in (".spec.containers[0].resources.requests", ".spec.containers[0].ports", ".spec", ".metadata"):
+        place = place.replace(part, ".hostPorts" if part.endswith("ports") else "", 1)
+    return place
 
 
 def as_curve(document: Mapping[str, Any]) -> Mapping[str, Any]:
