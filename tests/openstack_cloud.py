@@ -102,9 +102,14 @@ class _Cloud(BaseHTTPRequestHandler):
                 return {"id": "v1", "versions": [_version(f"{self._root}/baremetal/v1/", "v1", "1.90", "1.1")],
                         "version": _version(f"{self._root}/baremetal/v1/", "v1", "1.90", "1.1")}  # fmt: skip
             case "/baremetal/v1/nodes/detail":
-                return {"nodes": NODES}
+                return {"nodes": self.server.nodes}
+        if path.endswith("/inventories") and path.split("/")[-2] in self.server.without_provider:
+            return None
         if path.endswith("/inventories"):
             ratio = {"allocation_ratio": 4.0, "max_unit": 64, "min_unit": 1, "reserved": 0, "step_size": 1}
+            if self.server.inventories is not None:
+                found = {kind: {**ratio, **own} for kind, own in self.server.inventories.items()}
+                return {"resource_provider_generation": 1, "inventories": found}
             return {"resource_provider_generation": 1, "inventories": {
                 "VCPU": {"total": 64, **ratio}, "MEMORY_MB": {"total": 524288, **ratio}}}  # fmt: skip
         if path.endswith("/usages"):
@@ -114,11 +119,17 @@ class _Cloud(BaseHTTPRequestHandler):
 
 @contextmanager
 def openstack_cloud(
-    services: tuple[str, ...] = ("compute", "placement", "baremetal"), nova: str = "2.96", refuse: tuple[str, ...] = ()
+    services: tuple[str, ...] = ("compute", "placement", "baremetal"),
+    nova: str = "2.96",
+    refuse: tuple[str, ...] = (),
+    nodes: list[dict[str, Any]] | None = None,
+    inventories: dict[str, dict[str, Any]] | None = None,
+    without_provider: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """The cloud's Keystone URL while the block runs."""
+    """The cloud's Keystone URL while the block runs; `inventories` replace what Placement says of every provider."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Cloud)
     server.services, server.nova, server.refuse = services, nova, refuse
+    server.nodes, server.inventories, server.without_provider = NODES if nodes is None else nodes, inventories, without_provider
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

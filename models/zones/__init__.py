@@ -151,8 +151,8 @@ def controller_line(parameters: Parameters) -> BomLine:
 
 
 def master_vms(part: ZonePart, parameters: Parameters) -> int:
-    """VM masters of all tenants of the zone."""
-    return ceil_int(parameters["masters_per_cluster"]) * part.tenants
+    """VM masters of all clusters of the zone."""
+    return ceil_int(parameters["masters_per_cluster"]) * part.clusters
 
 
 def with_speed(shape: NodeShape, share: float) -> NodeShape:

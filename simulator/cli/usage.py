@@ -13,7 +13,6 @@ from models.unknown import Unknown
 from simulator.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from models.inventory import Inventory
     from models.usage import GpuShare, GpuUse
     from simulator.ingest.metric_names import Matcher
     from simulator.ingest.usage_store import Imported
@@ -44,6 +43,8 @@ class Instant(click.ParamType[datetime]):
 @click.option("--cloudwatch", metavar="REGION", help="CloudWatch: Container Insights and EC2, with the usual AWS credentials.")
 @click.option("--inventory", type=click.Path(path_type=Path), help="Servers that are already there: YAML or CSV.")
 @click.option("--openstack", metavar="CLOUD", help="Nova and Ironic inventory of a cloud of clouds.yaml (extra openstack).")
+@click.option("--scenario", metavar="NAME_OR_FILE", help="With --write: the scenario to which the inventory's servers are added.")
+@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Scenario file to write, for `burstline plan`.")
 @click.option("--from", "start", type=Instant(), help="First hour, UTC.  [default: 30 days before --to]")
 @click.option("--to", "end", type=Instant(), help="End, UTC, exclusive.  [default: the server's last whole hour]")
 @click.option("--step", default="5m", show_default=True, help="Distance of the points asked for; must divide an hour.")
@@ -72,9 +73,10 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
       burstline usage --prometheus http://localhost:9090 --from 2026-03-01 --to 2026-04-01 --store case.duckdb
       burstline usage --file usage.parquet --store case.duckdb
       burstline usage --file kube-state-metrics.prom --file cadvisor.prom --from 2026-03-02T05:00Z
-      burstline usage --inventory servers.yaml --store case.duckdb
+      burstline usage --inventory servers.yaml --scenario half-private-40 --write with-ours.yaml
     """
     from simulator.cli._bar import progress_bar
+    from simulator.cli._inventory import inventory_command
     from simulator.ingest.usage_gpu import load_gpu_shares, load_gpus
     from simulator.ingest.usage_store import open_usage
 
@@ -84,8 +86,10 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
     if options["clusters_by"] and (options["cluster"] or not prometheus):
         raise click.UsageError("--clusters-by goes with --prometheus and names the clusters itself: leave --cluster out")
     if options["inventory"] or options["openstack"]:
-        _inventory(options, as_json)
+        inventory_command(options, as_json)
         return
+    if options["scenario"] or options["write"]:
+        raise click.UsageError("--scenario and --write go with --inventory or --openstack")
     select = _matchers(options["select"])
     with progress_bar() as progress, open_usage(options["store"]) as connection:
         if options["cloudwatch"]:
@@ -106,50 +110,6 @@ def command(prometheus: str | None, files: tuple[Path, ...], as_json: bool, **op
         _show(imported, options["store"])
         _show_gpus(gpus)
         _show_shares(workloads, teams)
-
-
-def _inventory(options: dict[str, Any], as_json: bool) -> None:
-    """Read what is already there, keep it, print it."""
-    from simulator.ingest.inventory import read_inventory, save_inventory
-    from simulator.ingest.openstack import connect, read_openstack
-    from simulator.ingest.store import open_store
-
-    cloud = options["openstack"]
-    inventory = read_openstack(connect(cloud), cloud) if cloud else read_inventory(options["inventory"])
-    if options["store"]:
-        with open_store(options["store"]) as connection:
-            save_inventory(connection, inventory)
-    if as_json:
-        print_json(
-            {
-                "series": len(inventory.groups),
-                "samples": inventory.servers,
-                "from": None,
-                "to": None,
-                "gaps": [],
-                "warnings": inventory.warnings,
-                "source": inventory.source,
-                "inventory": {"groups": inventory.groups, "flavours": inventory.flavours},
-            }
-        )
-    else:
-        _show_inventory(inventory)
-
-
-def _show_inventory(inventory: Inventory) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("servers", "count", "threads", "GiB", "bought", "W idle", "W peak", "speed", "used threads")
-    for group in inventory.groups:
-        cells = (group.bought, group.watts_idle, group.watts_peak, group.speed, group.used_threads)
-        known = [f"{group.count}", f"{group.threads}", f"{group.memory_mib / 1024:,.0f}"]
-        table.add_row(group.name, *known, *("?" if isinstance(cell, Unknown) else str(cell) for cell in cells))
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(f"{inventory.servers:,} servers, {inventory.threads:,} threads, {inventory.memory_mib / 1024:,.0f} GiB")
-    for text in inventory.warnings:
-        click.echo(f"warning: {text}", err=True)
 
 
 def _from_server(connection: Any, url: str, select: tuple[Matcher, ...], options: dict[str, Any], progress: Any) -> Imported:

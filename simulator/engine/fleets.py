@@ -11,6 +11,7 @@ from models.parameter import Parameters
 from models.scenario import Scenario, ZonePart
 from models.zones import ZONES
 from simulator import catalog
+from simulator.engine.tenants import split_pools, tenants_of
 
 PRIVATE_PRIORITY = 100
 BURST_POOL = "burst"
@@ -30,11 +31,11 @@ def fleet_for(scenario: Scenario, nodes: Mapping[str, int]) -> Fleet:
     parameters = catalog.parameters(scenario.parameters)
     pools = []
     for position, zone in enumerate(scenario.zones):
-        server = catalog.server(zone.server)
+        server = catalog.server_of(zone)
         shape = ZONES[zone.kind].node(zone, server, catalog.vm(zone.vm) if zone.vm else None, parameters)
         shape = scenario.platform.on_node(shape)
         count = nodes.get(zone.name, 0)
-        pools += _owned(scenario, zone, shape, count, PRIVATE_PRIORITY - position)
+        pools += split_pools(_owned(scenario, zone, shape, count, PRIVATE_PRIORITY - position), zone, tenants_of(scenario))
     pools += _rented(scenario, parameters)
     return Fleet(tuple(pools))
 

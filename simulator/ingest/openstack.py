@@ -1,10 +1,14 @@
 """OpenStack inventory: Nova flavours and hypervisors, Ironic nodes, through openstacksdk (extra `openstack`).
 
-Nova stopped telling vCPUs and memory of a hypervisor with microversion 2.88 (Wallaby); Placement holds them since.
+Nova stopped telling vCPUs and memory of a hypervisor with microversion 2.88 (Wallaby); Placement holds them since, and there
+what an operator reserves for the host is no room for VMs. A bare-metal node is a server that can be had from the state
+"available" on (docs.openstack.org/ironic/latest/user/states.html); how many GPUs it has is said by its capabilities, that it
+has some by a trait.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -14,6 +18,11 @@ from models.inventory import NOT_GIVEN, Flavour, Inventory, ServerGroup
 from models.unknown import Unknown
 
 T = TypeVar("T")
+NOT_READY = frozenset({"enroll", "verifying", "manageable", "inspecting", "inspect wait", "adopting", "error"})
+"""Provision states before a node may be used; every state that ends in "failed" is as bad."""
+GPU = "nvidia.com/gpu"
+_GPU_COUNT = re.compile(r"(?:^|,)\s*(?:pci_)?gpus?(?:_count)?:(\d+)", re.IGNORECASE)
+_GPU_TRAIT = re.compile(r"GPU|NVIDIA|A100|H100|H200|L40|CUDA", re.IGNORECASE)
 NO_PLACEMENT = Unknown("Nova 2.88 and later leave it to Placement, which did not say")
 
 
@@ -60,12 +69,14 @@ def read_openstack(connection: Any, name: str = "openstack") -> Inventory:
 def _ask(what: str, place: str, warnings: list[str], call: Callable[[], T]) -> T | None:
     """Answer of a service; None, with a warning, when the cloud has no such service."""
     from keystoneauth1.exceptions import ClientException, EndpointNotFound
-    from openstack.exceptions import ForbiddenException, NotSupported, SDKException, ServiceDisabledException
+    from openstack.exceptions import ForbiddenException, NotFoundException, NotSupported, SDKException, ServiceDisabledException
 
     try:
         return call()
     except (EndpointNotFound, NotSupported, ServiceDisabledException) as error:
         warnings.append(f"{what}: this cloud has none ({_first(error)})")
+    except NotFoundException as error:
+        warnings.append(f"{what}: not found ({_first(error)})")
     except ForbiddenException:
         warnings.append(f"{what}: this account may not list them; ask for a role that may (admin or reader of the system)")
     except (SDKException, ClientException) as error:
@@ -115,15 +126,27 @@ def _size(connection: Any, name: str, one: Any, warnings: list[str]) -> tuple[in
         warnings,
         lambda: {row.resource_class: row for row in connection.placement.resource_provider_inventories(one.id)},
     )
-    if not found or "VCPU" not in found or "MEMORY_MB" not in found:
+    if not found or "MEMORY_MB" not in found or not ({"VCPU", "PCPU"} & set(found)):
         return NO_PLACEMENT
     used = _ask(f"Placement usage of {one.name}", name, warnings, lambda: _usages(connection, one.id)) or {}
+    if devices := sorted(kind for kind in found if "GPU" in kind):
+        warnings.append(f"hypervisor {one.name}: {', '.join(devices)} are not counted as GPUs of a node; name them in a static inventory")
     return (
-        int(found["VCPU"].total),
-        int(found["MEMORY_MB"].total),
-        used.get("VCPU", NO_PLACEMENT),
+        sum(_room(found[kind]) for kind in ("VCPU", "PCPU") if kind in found),  # PCPU: threads dedicated to pinned VMs
+        _room(found["MEMORY_MB"]),
+        _both(used),
         used.get("MEMORY_MB", NO_PLACEMENT),
     )
+
+
+def _room(inventory: Any) -> int:
+    """What VMs may use of a host: the whole less what is reserved for itself."""
+    return int(inventory.total) - int(inventory.reserved or 0)
+
+
+def _both(used: Mapping[str, float]) -> float | Unknown:
+    kinds = [used[kind] for kind in ("VCPU", "PCPU") if kind in used]
+    return float(sum(kinds)) if kinds else NO_PLACEMENT
 
 
 def _usages(connection: Any, provider: str) -> Mapping[str, float]:
@@ -137,33 +160,56 @@ def _sum(values: list[Any]) -> float | Unknown:
 
 
 def _node_groups(nodes: list[Any], warnings: list[str]) -> Iterator[ServerGroup]:
-    """Ironic nodes of one resource class and size together; retired and broken ones are told and left out."""
-    sizes: Counter[tuple[str, int, int]] = Counter()
-    taken: Counter[tuple[str, int, int]] = Counter()
+    """Ironic nodes of one resource class, size and GPU count together; those that cannot be had are told and left out."""
+    sizes: Counter[tuple[str, int, int, int]] = Counter()
+    taken: Counter[tuple[str, int, int, int]] = Counter()
     for one in nodes:
         label = one.name or one.id
-        if one.is_retired or one.is_maintenance:
-            warnings.append(f"bare-metal node {label}: {'retired' if one.is_retired else 'in maintenance'}, left out")
+        state = str(one.provision_state or "")
+        if why := _unusable(one, state):
+            warnings.append(f"bare-metal node {label}: {why}, left out")
             continue
         try:
             threads, memory_mib = int(one.properties["cpus"]), int(one.properties["memory_mb"])
         except (KeyError, TypeError, ValueError):
             warnings.append(f"bare-metal node {label}: no cpus and memory_mb among its properties, left out; inspect it")
             continue
-        key = (one.resource_class or "baremetal", threads, memory_mib)
+        key = (one.resource_class or "baremetal", threads, memory_mib, _gpus(one, label, warnings))
         sizes[key] += 1
-        taken[key] += one.provision_state == "active"
-    for (kind, threads, memory_mib), count in sizes.items():
-        busy = taken[kind, threads, memory_mib]
+        taken[key] += state != "available"
+    for (kind, threads, memory_mib, gpus), count in sizes.items():
+        busy = taken[kind, threads, memory_mib, gpus]
         yield ServerGroup(
-            name=f"ironic-{kind}-{threads}t-{memory_mib // 1024}g",
+            name=f"ironic-{kind}-{threads}t-{memory_mib // 1024}g" + (f"-{gpus}gpu" if gpus else ""),
             count=count,
             threads=threads,
             memory_mib=memory_mib,
             used_threads=float(busy * threads),
             used_memory_mib=float(busy * memory_mib),
+            gpus={GPU: gpus} if gpus else {},
             service="ironic",
         )
+
+
+def _unusable(one: Any, state: str) -> str:
+    """Why a node cannot be had, or ''."""
+    if one.is_retired:
+        return "retired"
+    if one.is_maintenance:
+        return "in maintenance"
+    return f"in state {state!r}" if state in NOT_READY or state.endswith("failed") else ""
+
+
+def _gpus(one: Any, label: str, warnings: list[str]) -> int:
+    """GPUs by the node's capabilities ("boot_mode:uefi,gpus:8"); a trait that names one without a count is told."""
+    capabilities = (one.properties or {}).get("capabilities")
+    found = _GPU_COUNT.search(capabilities) if isinstance(capabilities, str) else None
+    if found:
+        return int(found[1])
+    traits = [trait for trait in one.traits or () if _GPU_TRAIT.search(str(trait))]
+    if traits:
+        warnings.append(f"bare-metal node {label}: {', '.join(map(str, traits))} without a count: add gpus:N to its capabilities")
+    return 0
 
 
 def _flavour(one: Any) -> Flavour:

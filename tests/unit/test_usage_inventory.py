@@ -173,8 +173,62 @@ def test_what_is_left_out_of_a_cloud_is_told() -> None:
         "hypervisor compute-3: down and enabled, left out",
         "bare-metal node bm-2: in maintenance, left out",
         "bare-metal node bm-3: retired, left out",
-        "bare-metal node bm-4: no cpus and memory_mb among its properties, left out; inspect it",
+        "bare-metal node bm-4: in state 'enroll', left out",
     )
+
+
+def _node(number: int, state: str = "available", **more: Any) -> dict[str, Any]:
+    properties = {"cpus": "64", "memory_mb": "262144", **more.pop("properties", {})}
+    return {"uuid": f"33333333-0000-0000-0000-0000000000{number:02}", "name": f"n{number}", "resource_class": "bm.large", "links": [],
+            "provision_state": state, "maintenance": False, "retired": False, "properties": properties, "traits": [], **more}  # fmt: skip
+
+
+@sdk
+def test_only_nodes_that_can_be_had_are_counted_and_only_available_ones_are_free() -> None:
+    states = ["available", "active", "deploying", "wait call-back", "cleaning", "rescue", "deleting"]
+    broken = ["enroll", "verifying", "manageable", "inspecting", "inspect wait", "error", "clean failed", "deploy failed", "service failed"]
+    with _connected(services=("baremetal",), nodes=[_node(k, state) for k, state in enumerate([*states, *broken])]) as connection:
+        inventory = read_openstack(connection)
+    (group,) = inventory.groups
+    assert (group.count, group.used_threads) == (7, 6 * 64.0)
+    told = [text for text in inventory.warnings if "in state" in text]
+    assert [text.split("'")[1] for text in told] == broken
+
+
+@sdk
+def test_gpus_of_a_node_are_counted_by_its_capabilities_and_told_by_its_traits() -> None:
+    nodes = [
+        _node(1, resource_class="gpu", properties={"capabilities": "boot_mode:uefi,gpus:8"}),
+        _node(2, resource_class="gpu", properties={"capabilities": {"gpus": 8}}, traits=["CUSTOM_GPU_A100", "HW_CPU_X86_AVX2"]),
+        _node(3, resource_class="gpu", properties={"memory_mb": "no"}),
+    ]
+    with _connected(services=("baremetal",), nodes=nodes) as connection:
+        inventory = read_openstack(connection)
+    assert {group.name: dict(group.gpus) for group in inventory.groups} == {
+        "ironic-gpu-64t-256g": {},
+        "ironic-gpu-64t-256g-8gpu": {"nvidia.com/gpu": 8},
+    }
+    assert "bare-metal node n2: CUSTOM_GPU_A100 without a count: add gpus:N to its capabilities" in inventory.warnings
+    assert "bare-metal node n3: no cpus and memory_mb among its properties, left out; inspect it" in inventory.warnings
+
+
+@sdk
+def test_what_is_reserved_for_the_host_and_what_is_pinned_count_as_placement_says() -> None:
+    amounts = {"VCPU": {"total": 48, "reserved": 2}, "PCPU": {"total": 16}, "MEMORY_MB": {"total": 524288, "reserved": 8192}}
+    with _connected(inventories=amounts | {"VGPU": {"total": 4}}) as connection:
+        inventory = read_openstack(connection)
+    hypervisors = next(group for group in inventory.groups if group.service == "nova")
+    assert (hypervisors.threads, hypervisors.memory_mib) == (62, 516096)
+    assert "hypervisor compute-1: VGPU are not counted as GPUs of a node; name them in a static inventory" in inventory.warnings
+
+
+@sdk
+def test_a_hypervisor_that_placement_does_not_know_is_left_out_not_fatal() -> None:
+    with _connected(without_provider=("11111111-0000-0000-0000-000000000001",)) as connection:
+        inventory = read_openstack(connection)
+    assert next(group.count for group in inventory.groups if group.service == "nova") == 1
+    assert any(text.startswith("Placement inventory of compute-1: not found") for text in inventory.warnings)
+    assert any(text.startswith("hypervisor compute-1: size") for text in inventory.warnings)
 
 
 @sdk
