@@ -38,6 +38,36 @@ _KO: dict[str, str] = {
     "never placed: {unplaced:.0f}; conservation error: {error:.1e}": "배치되지 못한 파드: {unplaced:.0f}개; 보존 오차: {error:.1e}",
     "wrote {path}": "저장: {path}",
     "The fleet in its busiest week": "가장 바쁜 주의 플릿",
+    # workloads of a scenario
+    "Workloads of the scenario": "시나리오 워크로드",
+    "pods": "파드",
+    "most at once": "동시 최대",
+    "ready p95, s": "준비 완료 p95(초)",
+    "wait for a node p95, s": "노드 대기 p95(초)",
+    "image p95, s": "이미지 p95(초)",
+    "mesh {mesh}: proxies of {pods:,.0f} pods take {memory_gb:,.1f} GB and {cores:,.1f} cores; {nodes} nodes of {node} at the peak": (
+        "메시 {mesh}: 파드 {pods:,.0f}개의 프록시가 {memory_gb:,.1f} GB와 {cores:,.1f}코어를 사용; 가장 붐비는 시간에 {node} {nodes}대"
+    ),
+    "DaemonSets {names}: {more:+d} nodes": "DaemonSet {names}: 노드 {more:+d}대",
+    "{before} to {after} replicas at {at_s:,.0f} s, never all ready": (
+        "{at_s:,.0f}초에 레플리카 {before}개에서 {after}개로, 모두 준비되지 못함"
+    ),
+    "{before} to {after} replicas at {at_s:,.0f} s, all ready {ready:,.0f} s after the load changed": (
+        "{at_s:,.0f}초에 레플리카 {before}개에서 {after}개로, 부하 변화 후 {ready:,.0f}초에 모두 준비됨"
+    ),
+    "and {count} more growths": "그 밖의 확장 {count}회",
+    "a new version took {seconds:,.0f} s": "새 버전 전환에 {seconds:,.0f}초",
+    "new versions need room for {pods} more pods, in nodes: {nodes}": "새 버전 전환에 파드 {pods}개의 여유가 더 필요, 노드로는: {nodes}",
+    "warm head-room in {pool}: {nodes} nodes for {pods} pods within {seconds:,.0f} s": (
+        "{pool}의 대기 여유: {seconds:,.0f}초 안에 늘어나는 파드 {pods}개를 위한 노드 {nodes}대"
+    ),
+    (
+        "runs: {completed:,.0f} completed, {failed:,.0f} failed, {timed_out:,.0f} gave up, {skipped:,.0f} skipped, "
+        "{restarts:,.0f} started over; 95 % began within {delay} s"
+    ): (
+        "실행: 완료 {completed:,.0f}, 실패 {failed:,.0f}, 포기 {timed_out:,.0f}, 건너뜀 {skipped:,.0f}, 재시작 {restarts:,.0f}; "
+        "95 %가 {delay}초 안에 시작"
+    ),
     # demand
     "{name}: {hours:,} hours from {start:%Y-%m-%d %H:%M} UTC": "{name}: {start:%Y-%m-%d %H:%M} UTC부터 {hours:,}시간",
     "note: {text}": "참고: {text}",

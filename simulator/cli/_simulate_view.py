@@ -18,6 +18,8 @@ def show_outcome(document: Mapping[str, Any], private: Mapping[str, int], langua
     """Zones, waits by class, burst, failures, files."""
     from rich.console import Console
 
+    from simulator.cli._workloads_view import show_platform, show_workloads
+
     console, say = Console(), speaker(language)
     built = ", ".join(f"{zone} {count}" for zone, count in private.items())
     head = {"pods": document["pods"], "replications": document["replications"], "wall_s": document["wall_s"]}
@@ -30,6 +32,10 @@ def show_outcome(document: Mapping[str, Any], private: Mapping[str, int], langua
     console.print(say("failures: {failures:.1f}, pods moved by them: {evictions:.1f}", **counts))
     left = {"unplaced": document["unplaced"], "error": document["conservation_error"]}
     console.print(say("never placed: {unplaced:.0f}; conservation error: {error:.1e}", **left))
+    if document.get("workloads"):
+        show_workloads(console, document["workloads"], say)
+    if "platform" in document:
+        show_platform(console, document["platform"], say)
     for path in document["files"]:
         console.print(say("wrote {path}", path=path), highlight=False)
 

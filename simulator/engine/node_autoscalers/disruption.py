@@ -97,8 +97,8 @@ class Disruption:
             yield from self._polls.sleep(until, waits=False)
 
     def _mine(self) -> Vector:
-        """Slots of nodes that may go: all that were launched, less those that a pool keeps."""
-        slots = self.view.standing(self.offers.types)
+        """Slots of nodes that may go: all that were launched, less those that a pool keeps, or that wait for a whole gang."""
+        slots = self.view.standing([q for q in self.offers.types if not self.env.state.kept(q)])
         kept = {q: self.env.state.layout.pools[q].nodes for q in self.offers.types}
         if not any(kept.values()):
             return slots

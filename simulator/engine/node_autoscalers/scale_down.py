@@ -42,7 +42,7 @@ class ScaleDown:
         """Update what is unneeded and remove what was so for long enough; whether anything was removed."""
         now, pools, supply = self.env.ms, self.env.state.layout.pools, self.view.supply
         self._recheck = {slot: end for slot, end in self._recheck.items() if end > now}
-        above = [q for q in self.view.elastic if supply.up[q] + supply.coming[q] > pools[q].nodes]
+        above = [q for q in self.view.elastic if supply.up[q] + supply.coming[q] > pools[q].nodes and not self.env.state.kept(q)]
         mine = self.view.standing(above)
         if not self._unneeded and not self._any_below(mine):
             return False
