@@ -187,6 +187,8 @@ def advance(
                 hour_end = (clock[HOUR] + 1) * hour_ms
             p = U8(i)
             i += 1
+            if preempting:
+                clock[NEXT_ARRIVAL] = i
             s = U8(shape[p])
             target, helped = np.int64(-1), clock[WAITING_HELPABLE]
             if head[s] < 0:
