@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--beside", type=click.Path(path_type=Path), multiple=True, help="FOCUS file to join to the ledger; may be repeated.")
 @click.option("--trace", "traced", multiple=True, metavar="KEY=VALUE,...", help="List the source rows behind a number, e.g. category=tax.")
 @click.option("--trace-rows", default=20, show_default=True, type=click.IntRange(min=0), help="List at most this many of them.")
+@click.option("--all-duplicates", is_flag=True, help="Look for line items given twice in bills above 5 million rows too (slow).")
 @click.option("--cross-check", is_flag=True, help="Compare the totals with Cost Explorer (one paid request).")
 @json_option
 def command(
@@ -35,6 +36,7 @@ def command(
     beside: tuple[Path, ...],
     traced: tuple[str, ...],
     trace_rows: int,
+    all_duplicates: bool,
     cross_check: bool,
     as_json: bool,
 ) -> None:
@@ -58,6 +60,7 @@ def command(
     from simulator.ingest.cost_explorer import cross_check as compare
     from simulator.ingest.currency import load_rates
     from simulator.ingest.focus_out import write_focus
+    from simulator.ingest.formats import Options
     from simulator.ingest.store import open_store
 
     if not paths and not (traced and store):
@@ -68,7 +71,15 @@ def command(
     connection = open_store(store, read_only=not paths)
     try:
         with progress_bar() as progress:
-            report: BillReport = import_bills(paths, connection, format=format_name, currency=target, rates=rates, progress=progress)
+            report: BillReport = import_bills(
+                paths,
+                connection,
+                format=format_name,
+                currency=target,
+                rates=rates,
+                options=Options(all_duplicates=all_duplicates),
+                progress=progress,
+            )
         found = trace(connection, where, limit=trace_rows) if traced else None
         rows = write_focus(connection, focus, beside) if focus else None
     finally:

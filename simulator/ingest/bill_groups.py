@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,10 +16,11 @@ from simulator.ingest.formats import Grouping
 from simulator.ingest.inflate import NotInBlocks, block_relations
 from simulator.ingest.tabular import Table, letters, quoted, without_nulls
 
+DUPLICATE_CHECK_ROWS = 5_000_000  # up to it, line items given twice are always looked for; above it that takes longer than all else
 _PACKED_BYTES = 4 * 1024 * 1024  # packed text below it is read in one go
 
 
-def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping, scratch: Path) -> None:
+def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: Grouping, scratch: Path, *, all_duplicates: bool) -> None:
     """`raw_group`: one pass over the file. What no column of the file decides is added afterwards, not grouped or summed."""
     fixed = _fixed(grouping)
     known = {**grouping.reads, **grouping.rows}
@@ -38,7 +40,8 @@ def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: G
         return f"SELECT {', '.join(groups)} FROM {rows} GROUP BY ALL"
 
     together = f"SELECT {', '.join([*by, *(f'sum({name}) AS {name}' for name in sums)])} FROM raw_block GROUP BY ALL"
-    in_blocks = _read_blocks(connection, table, grouped, scratch)
+    most = sys.maxsize if all_duplicates else DUPLICATE_CHECK_ROWS
+    in_blocks = _read_blocks(connection, table, grouped, scratch, identity=grouping.duplicate_key, most_rows=most)
     own = {name: same.get(name, name) for name in (*grouping.keys, *grouping.sums) if name not in constant}
     items = [f"{_told(table, grouping, name, source)} AS {name}" for name, source in own.items()]
     outer = named({name: _of_rows(sql) for name, sql in constant.items()})
@@ -49,18 +52,45 @@ def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: G
     connection.execute("DROP TABLE IF EXISTS raw_block").fetchall()
 
 
-def _read_blocks(connection: duckdb.DuckDBPyConnection, table: Table, grouped: Callable[[str], str], scratch: Path) -> bool:
-    """`raw_block`: the groups of each block of packed text. False where there is none, or a block cannot be read by itself."""
+def _read_blocks(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    grouped: Callable[[str], str],
+    scratch: Path,
+    *,
+    identity: str | None,
+    most_rows: int,
+) -> bool:
+    """`raw_block`: the groups of each block of packed text. False where there is none, or a block cannot be read by itself.
+
+    `raw_identity`: what tells the rows of the blocks apart, unless they are more than `most_rows`.
+    """
+    connection.execute("DROP TABLE IF EXISTS raw_identity").fetchall()
     if not any(part.is_packed and part.file.stat().st_size >= _PACKED_BYTES for part in table.parts):
         return False
     try:
         with closing(block_relations(table.parts, scratch)) as relations:
             for number, relation in enumerate(relations):
-                into = "INSERT INTO raw_block" if number else "CREATE OR REPLACE TEMP TABLE raw_block AS"
-                connection.execute(f"{into} {grouped(relation)}").fetchall()
+                into = "INSERT INTO {}" if number else "CREATE OR REPLACE TEMP TABLE {} AS"
+                connection.execute(f"{into.format('raw_block')} {grouped(relation)}").fetchall()
+                if identity:
+                    told = connection.execute(f"{into.format('raw_identity')} SELECT {identity} AS identity FROM {relation}").fetchall()
+                    most_rows -= told[0][0]
+                if identity and most_rows < 0:
+                    identity = None
+                    connection.execute("DROP TABLE raw_identity").fetchall()
     except (NotInBlocks, duckdb.InvalidInputException, duckdb.IOException):
         return False  # read as a whole it is either fine or refused with its line
     return True
+
+
+def count_repeated(connection: duckdb.DuckDBPyConnection, table: Table, identity: str) -> int:
+    """How many rows repeat another one's identity; spills to disk, so memory is bounded whatever the size."""
+    known = connection.execute("SELECT 1 FROM information_schema.tables WHERE table_name = 'raw_identity'").fetchall()
+    told = "identity FROM raw_identity" if known else f"{identity} AS identity FROM {table.relation}"
+    repeated = connection.execute(f"SELECT count(*) - count(DISTINCT identity) FROM (SELECT {told})").fetchall()[0][0]
+    connection.execute("DROP TABLE IF EXISTS raw_identity").fetchall()
+    return int(repeated)
 
 
 def row_relation(relation: str, grouping: Grouping, *more: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -11,7 +11,7 @@ import duckdb
 from models.bill import BillPeriod
 from models.errors import BillingFormatError, Problem
 from simulator.ingest.bill_derive import derive_lines
-from simulator.ingest.bill_groups import read_groups, row_relation
+from simulator.ingest.bill_groups import DUPLICATE_CHECK_ROWS, count_repeated, read_groups, row_relation
 from simulator.ingest.bill_lines import BILL_KEYS, KEY_TYPES, SUM_TYPES
 from simulator.ingest.currency import Rates
 from simulator.ingest.deliveries import Delivery
@@ -20,7 +20,6 @@ from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
 from simulator.ingest.tabular import Table, damaged, open_table, text_literal
 
-DUPLICATE_CHECK_ROWS = 5_000_000  # above it, repeated line items are looked for between parts only, to stay in bounded memory
 _NAMED_ROWS = 5
 
 
@@ -52,10 +51,11 @@ def stage(
         found = f"a {form.title} table without {', '.join(missing)}"
         raise BillingFormatError(Problem(f"{delivery.place}: header", found, "export these columns too"))
     try:
-        grouping = form.group(connection, table, options or Options())
-        read_groups(connection, table, grouping, scratch)
-        _refuse_bad_rows(connection, delivery, table, grouping)
-        headers = _headers(connection, delivery, name, form, grouping, rates, currency)
+        choice = options or Options()
+        grouping = form.group(connection, table, choice)
+        read_groups(connection, table, grouping, scratch, all_duplicates=choice.all_duplicates)
+        unlooked = _refuse_bad_rows(connection, delivery, table, grouping, choice)
+        headers = _headers(connection, delivery, name, form, replace(grouping, notes=(*grouping.notes, *unlooked)), rates, currency)
         derive_lines(connection, form, headers, rates)
     except duckdb.OutOfMemoryException:
         raise BillingFormatError(
@@ -123,7 +123,10 @@ def recognise(table: Table, place: str) -> str:
     return scores[0][1]
 
 
-def _refuse_bad_rows(connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, grouping: Grouping) -> None:
+def _refuse_bad_rows(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, table: Table, grouping: Grouping, options: Options
+) -> list[str]:
+    """Refuse rows that cannot be, and line items given twice. Returns notes of what was not looked for."""
     rows, bad = connection.execute("SELECT coalesce(sum(rows), 0), coalesce(sum(bad), 0) FROM raw_group").fetchall()[0]
     if not rows:
         raise BillingFormatError(Problem(delivery.place, "a header without rows: an empty month", "leave it out, or fetch it again"))
@@ -135,9 +138,9 @@ def _refuse_bad_rows(connection: duckdb.DuckDBPyConnection, delivery: Delivery, 
                 check = grouping.checks[number]
                 where = _name_rows(connection, table, grouping, check=number)
                 problems.append(Problem(f"{delivery.place}{where}", f"{check.found} ({count} rows)", check.mend))
-    if not problems and grouping.duplicate_key and rows <= DUPLICATE_CHECK_ROWS:
-        query = f"SELECT count(*) - count(DISTINCT {grouping.duplicate_key}) FROM {table.relation}"
-        repeated = connection.execute(query).fetchall()[0][0]
+    is_looked_for = options.all_duplicates or rows <= DUPLICATE_CHECK_ROWS
+    if not problems and grouping.duplicate_key and is_looked_for:
+        repeated = count_repeated(connection, table, grouping.duplicate_key)
         if repeated:
             name = grouping.reads["row_name"]
             which = f"SELECT {name} FROM {table.relation} GROUP BY {name}, {grouping.duplicate_key} HAVING count(*) > 1"
@@ -146,6 +149,9 @@ def _refuse_bad_rows(connection: duckdb.DuckDBPyConnection, delivery: Delivery, 
             problems.append(Problem(delivery.place, found, "give each part once, of the newest delivery only"))
     if problems:
         raise BillingFormatError(problems)
+    if is_looked_for or not grouping.duplicate_key:
+        return []
+    return [f"line items given twice were not looked for in {rows:,} rows, more than {DUPLICATE_CHECK_ROWS:,} (--all-duplicates does)"]
 
 
 def _name_rows(

@@ -19,7 +19,11 @@ from simulator.ingest.tabular import Table
 
 @dataclass(frozen=True)
 class Options:
-    """What an import may choose. `tag_keys`: keys by which worker hours are split, the first that a bill has is used."""
+    """What an import may choose.
+
+    tag_keys       : keys by which worker hours are split, the first that a bill has is used
+    all_duplicates : look for line items given twice in a bill of any size, not only up to `DUPLICATE_CHECK_ROWS`
+    """
 
     tag_keys: tuple[str, ...] = (
         "team",
@@ -33,6 +37,7 @@ class Options:
         "workload",
         "name",
     )
+    all_duplicates: bool = False
 
 
 @dataclass(frozen=True)
