@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.energy import energy_by_hour_kwh
 from models.outcome import NODE_STATES, Interval, Outcome, RunResult
+from simulator.engine.workloads.report import workloads_document
 from simulator.record import to_json, write_text, writing
 
 Figure = Callable[[RunResult], float]
@@ -38,6 +39,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "pods": outcome.first.pods,
         "packing_share": dict(outcome.first.packing_share),
         "scale_out_s": _scale_out(outcome),
+        "workloads": workloads_document(outcome),
         "replications": len(runs),
         "intervals": {name: {"mean": interval.mean, "half_width": interval.half_width} for name, interval in intervals.items()},
     }
