@@ -88,6 +88,10 @@ class ZonePart(Part):
     max_nodes: int | None = Field(None, ge=0, description="most nodes that racks, power or budget allow")
     lead_time_weeks: float = Field(8.0, ge=0.0, le=104.0, description="order to ready for pods")
     tenants: int = Field(1, ge=1, description="businesses that want a cluster of their own")
+    tenancy: Literal["shared", "own_nodes", "own_cluster"] | None = Field(
+        None,
+        description="shared by tenants: all, all but nodes, nothing; empty: a cluster each in the money, all nodes in a run",
+    )
     existing_nodes: int = Field(0, ge=0, description="nodes already owned")
     age_years: float = Field(0.0, ge=0.0, le=30.0, description="age of the servers: old ones fail more often")
     server_price_usd: float | None = Field(None, ge=0.0, description="price of one server, 0 for written-off ones; empty: the catalog's")
@@ -95,6 +99,16 @@ class ZonePart(Part):
     min_nodes: int | None = Field(
         None, ge=0, description="nodes that stay while idle, the others are returned and ordered; empty: all stay"
     )
+
+    @property
+    def clusters(self) -> int:
+        """Clusters, each with masters of its own."""
+        return 1 if self.tenancy in ("shared", "own_nodes") else self.tenants
+
+    @property
+    def own_nodes(self) -> bool:
+        """Whether a node serves one tenant only."""
+        return self.tenancy in ("own_nodes", "own_cluster")
 
 
 class PlannerPart(Part):

@@ -29,9 +29,9 @@ class BareMetal:
     def bill_of_materials(
         self, part: ZonePart, servers: int, server: NodeShape, server_usd: float, parameters: Parameters
     ) -> tuple[BomLine, ...]:
-        """Workers, three masters a tenant, the L4 pair, network, DNS and proxy."""
+        """Workers, three masters a cluster, the L4 pair, network, DNS and proxy."""
         p = parameters
-        masters = ceil_int(p["masters_per_cluster"]) * part.tenants
+        masters = ceil_int(p["masters_per_cluster"]) * part.clusters
         return (
             *site_lines(part, servers, server, server_usd, parameters),
             priced("master server", masters, "master_server_usd", p, "master_server_w", why="dedicated masters for every cluster"),

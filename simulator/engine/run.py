@@ -26,6 +26,7 @@ from simulator.engine.policies import POLICIES
 from simulator.engine.provisioning import Supply
 from simulator.engine.recorder import Recorder
 from simulator.engine.state import State
+from simulator.engine.tenants import tenants_of
 from simulator.engine.trace import DemandRules, Trace, trace_from_demand
 from simulator.engine.wait_budget import WaitBudget
 from simulator.engine.workloads.run import RunningWorkloads
@@ -118,7 +119,13 @@ def rules_for(scenario: Scenario) -> DemandRules:
     """How a scenario's demand becomes pods: free, or split between the sides when users are pinned."""
     share = scenario.demand.build_share if scenario.planner.dispatch == "pinned" else None
     data, above = scenario.engine.data, scenario.engine.data_stays_above_gb_per_pod_h
-    return DemandRules(pinned_share=share, hours=scenario.engine.horizon_hours, data=data, data_stays_above_gb_per_pod_h=above)
+    return DemandRules(
+        pinned_share=share,
+        hours=scenario.engine.horizon_hours,
+        data=data,
+        data_stays_above_gb_per_pod_h=above,
+        tenants=tenants_of(scenario),
+    )
 
 
 def pinned_holds(

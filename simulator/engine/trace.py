@@ -17,6 +17,7 @@ from models.units import MS_PER_H
 from models.workload import Workload, WorkloadClass
 from simulator.engine.constraints import Constraints, check_rules
 from simulator.engine.egress import data_of, moved, stays_with
+from simulator.engine.tenants import Tenants
 from simulator.engine.trace_kernels import asked_by_hour, newest_first
 from simulator.streams import Streams
 
@@ -187,6 +188,7 @@ class DemandRules:
     """How replicas become pods. `pinned_share`: part of every Deployment whose users are homed privately, None = free.
 
     With `jitter`, growth and shrinkage of an hour are spread over it by the stream "trace"; else they happen at once.
+    With `expected`, workloads of controllers become pods as expected by hour; else their controllers make them.
     """
 
     pinned_share: float | None = None
@@ -194,8 +196,10 @@ class DemandRules:
     only_home: Home = "any"
     hours: int | None = None
     homes: Mapping[str, Home] = field(default_factory=dict)
+    expected: bool = False
     data: tuple[DataPart, ...] = ()
     data_stays_above_gb_per_pod_h: float | None = None
+    tenants: Tenants = field(default_factory=Tenants)
 
 
 def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | None = None) -> Trace:
@@ -204,18 +208,20 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
     Services and ml: one pod per replica, newest first to go. Batch: `replicas[h]` jobs of one hour arrive in hour h.
     """
     rules = rules or DemandRules()
-    measured = [workload for workload in demand.workloads if not workload.controlled]
+    counted = [workload for workload in demand.workloads if rules.expected or not workload.controlled]
     if not demand.workloads:
         raise MetricsError(Problem("demand", "no workloads", "the simulation needs pod requests; a bill alone has none"))
     hours = min(rules.hours or demand.horizon.hours, demand.horizon.hours)
     rng = streams("trace")
     index: dict[PodShape, int] = {}
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
-    for workload in measured:
-        for home, replicas in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
+    for position, workload in enumerate(counted):
+        for home, at_home in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
             pod = replace(_pod_shape(workload, home), data=moved(data_of(workload, rules.data)))
-            starts, ends = _lives(workload, replicas, rng, rules.jitter)
-            parts.append((starts, ends - starts, index.setdefault(pod, len(index))))
+            for tenant, replicas in rules.tenants.parts(at_home, position, len(counted)):
+                own = replace(pod, rules=rules.tenants.constraints(tenant) or pod.rules)
+                starts, ends = _lives(workload, replicas, rng, rules.jitter)
+                parts.append((starts, ends - starts, index.setdefault(own, len(index))))
     none = [np.zeros(0, np.int64)]
     arrival = np.concatenate([p[0] for p in parts] or none)
     duration = np.concatenate([p[1] for p in parts] or none)
