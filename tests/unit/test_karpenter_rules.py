@@ -408,3 +408,22 @@ def test_do_not_disrupt_pods_keep_their_node() -> None:
     freed = replay({**free, "pools": [pool(**quick)]})
     assert (run.mean_usd_per_h or 0.0) > (freed.mean_usd_per_h or 0.0)
     assert run.nodes_at_end() != freed.nodes_at_end()
+
+
+def test_a_pod_disruption_budget_holds_nodes_and_paces_drains() -> None:
+    rule = {"selector": {"matchLabels": {"app": "web"}}}
+    body = {"instance_types": TYPES, "shapes": {"web": {"cpu": "1", "memory": "1Gi"}}, "replicas_by_second": {"web": [16] * 20 + [5] * 60}}
+    small = wants("karpenter.kwok.sh/instance-cpu", "Lt", "5")
+    quick = pool("burst", small, disruption={"consolidateAfter": "1s", "budgets": [{"nodes": "100%"}]})
+    free = replay({**body, "pools": [quick]})
+    held = replay({**body, "pools": [quick], "pod_disruption_budgets": [{**rule, "maxUnavailable": 0}]})
+    assert sum(held.nodes_at_end().values()) > sum(free.nodes_at_end().values())
+    old = pool(spec={"expireAfter": "15s"}, disruption={"consolidationPolicy": "WhenEmpty"})
+    slow = replay({**body, "pools": [old], "pod_disruption_budgets": [{**rule, "maxUnavailable": 1}]})
+    assert max(slow.pending()[40:]) < max(replay({**body, "pools": [old]}).pending()[40:])  # one pod at a time, not all of a node
+
+
+def test_wrong_pod_disruption_budgets_are_named() -> None:
+    with pytest.raises(InputError) as error:
+        read([pool()], [shape("web")], pod_disruption_budgets=[{"minAvailable": 1}, {"selector": {}, "minAvailable": "half"}])
+    assert [problem.place for problem in error.value.problems] == [f"file: pod_disruption_budgets[{at}]" for at in (0, 1)]

@@ -20,6 +20,7 @@ from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts
 from simulator.engine.autoscalers.karpenter_budgets import utc
 from simulator.engine.autoscalers.karpenter_catalog import Catalog, Pool
+from simulator.engine.autoscalers.karpenter_pdb import PodBudget, read_pod_budgets
 from simulator.engine.autoscalers.karpenter_pools import known_labels, others, read_pool, read_requirement
 from simulator.engine.autoscalers.karpenter_settings import Switches, read_switches
 from simulator.engine.autoscalers.karpenter_types import AWS, KWOK, SPOT_FACTOR, read_types
@@ -28,6 +29,7 @@ from simulator.engine.kube.objects import HOSTNAME, Node, NodeTerm, Pod, Preferr
 
 KEYS = (
     "pools", "owned_nodes", "instance_types", "overhead", "batch", "affinity", "spot_factor", "zones", "start", "daemonsets", "settings",
+    "pod_disruption_budgets",
 )  # fmt: skip
 ODD = (KeyError, ValueError, TypeError, AttributeError)
 """What reading a field of the wrong type or a missing one raises."""
@@ -56,6 +58,7 @@ class KarpenterFile:
     daemons: tuple[Pod, ...] = ()
     switches: Switches = field(default_factory=Switches)
     kwok: bool = False
+    pod_budgets: tuple[PodBudget, ...] = ()
 
 
 def read_karpenter(document: Mapping[str, Any], kinds: Kinds, place: str, ignore: Sequence[str] = ()) -> KarpenterFile:
@@ -81,20 +84,13 @@ def read_karpenter(document: Mapping[str, Any], kinds: Kinds, place: str, ignore
     switches = read_switches(document.get("settings") or {}, f"{place}: settings", problems, warnings)
     pools = [read_pool(body, f"{place}: pools[{at}]", problems, warnings, aws=aws) for at, body in enumerate(document["pools"])]
     daemons = _daemons(document.get("daemonsets") or {}, f"{place}: daemonsets", problems)
+    pod_budgets = read_pod_budgets(document.get("pod_disruption_budgets") or [], f"{place}: pod_disruption_budgets", problems)
     owned = _all_owned(document.get("owned_nodes") or (), f"{place}: owned_nodes", problems, warnings)
     if problems:
         raise InputError(problems)
+    made_pools = tuple(pool for pool in pools if pool)
     return KarpenterFile(
-        tuple(pool for pool in pools if pool),
-        catalog,
-        owned,
-        idle_ms,
-        longest_ms,
-        tuple(warnings),
-        start,
-        daemons,
-        switches,
-        KWOK in groups,
+        made_pools, catalog, owned, idle_ms, longest_ms, tuple(warnings), start, daemons, switches, KWOK in groups, pod_budgets
     )
 
 

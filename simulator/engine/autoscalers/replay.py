@@ -17,6 +17,7 @@ import simpy
 
 from models.errors import InputError, Problem
 from models.units import MS_PER_S
+from simulator.engine.autoscalers import karpenter_pace
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.binpacking_pods import constrained
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, amounts, read_groups
@@ -34,8 +35,9 @@ from simulator.streams import Streams
 SAMPLE_MS = MS_PER_S // 2
 NOTES = ("program", "scenario", "runs", "shapes", "replicas_by_second")
 LATENCIES = Latencies()
-KARPENTER_LATENCIES = Latencies(burst=16, bind=1, refuse=6, refuse_kind=1)
-"""From the API server's audit log beside the real Karpenter: 700 refusals, 238 bindings, 274 pods made."""
+ARRIVAL = dataclasses.replace(LATENCIES, change=150, refuse_busy=60)
+"""The same where several Deployments may change in one second: twelve took about two seconds, and the scheduler refused
+some 16 pods a second meanwhile (`twelve-shapes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,19 @@ def demand(world: World, curve: Curve) -> Story:
     """The Deployments' replicas change at whole seconds."""
     before = [0] * len(curve.names)
     for second in range(curve.seconds):
-        for kind, series in enumerate(curve.replicas):
-            wanted = series[min(second, len(series) - 1)] if series else 0
-            if wanted != before[kind]:
-                world.follow(kind, wanted)
-                before[kind] = wanted
+        wanted = [series[min(second, len(series) - 1)] if series else 0 for series in curve.replicas]
+        changed = [kind for kind, replicas in enumerate(wanted) if replicas != before[kind]]
+        for at, kind in enumerate(changed):
+            world.env.process(_change(world, kind, wanted[kind], at * world.latencies.change))
+        before = wanted
         yield world.env.timeout(MS_PER_S)
+
+
+def _change(world: World, kind: int, replicas: int, delay_ms: int) -> Story:
+    if delay_ms:
+        yield world.env.timeout(delay_ms)
+    world.follow(kind, replicas)
+    yield from ()
 
 
 def watch(world: World, into: list[tuple[int, Counter[str], int, int]]) -> Story:
@@ -174,7 +183,7 @@ def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, pl
     file = read_groups(document, place, ignore=NOTES)
     idle = idle_shapes(curve.wanted(), file, place)
     streams = Streams(seed)
-    world = World(simpy.Environment(), Kinds.of(curve.pods), streams, LATENCIES)
+    world = World(simpy.Environment(), Kinds.of(curve.pods), streams, ARRIVAL)
     autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
     seen = _run(world, curve, [autoscaler.run()])
     columns = tuple(group.name for group in file.groups)
@@ -203,7 +212,7 @@ def _karpenter(document: Mapping[str, Any], curve: Curve, seed: int, place: str)
     unseen = (f"{place}: shapes.{pod.name}: {what}" for pod in curve.pods for what in pod.unmodelled)
     idle = idle_pool_shapes(curve.wanted(), file, kinds, place)
     streams = Streams(seed)
-    world = World(simpy.Environment(), kinds, streams, KARPENTER_LATENCIES)
+    world = World(simpy.Environment(), kinds, streams, karpenter_pace.LATENCIES)
     karpenter = Karpenter(world, file, streams)
     seen = _run(world, curve, [karpenter.provisioner(), karpenter.disruption()])
     columns = tuple(dict.fromkeys(group for _, nodes, _, _ in seen for group in nodes))

@@ -1,24 +1,18 @@
-"""Karpenter on the clock of a replay: one process batches and launches, one looks for nodes to remove.
+"""Karpenter on the clock of a replay: the provisioner, and beside it the process that looks for nodes to remove.
 
-Every time is the real program's own constant or, in `Pace`, what the recordings show of its provider and API server.
-Source: kubernetes-sigs/karpenter pkg/controllers/{provisioning,disruption,nodeclaim,state} at 1.14.
+Source: kubernetes-sigs/karpenter pkg/controllers/{provisioning,disruption,nodeclaim,state} at 1.14; the times of both
+processes stand in `karpenter_pace`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import simpy
 
-from models.units import MS_PER_S
-from simulator.engine.autoscalers.karpenter import NODES, Claim, Existing, Provisioning, Settings, Waiting, daemon_suits, provision
 from simulator.engine.autoscalers.karpenter_budgets import allowance
-from simulator.engine.autoscalers.karpenter_catalog import CAPACITY_TYPE, INSTANCE_TYPE, NODEPOOL, Offering, Pool
 from simulator.engine.autoscalers.karpenter_consolidation import (
     NODE_COST,
     Candidate,
@@ -34,271 +28,30 @@ from simulator.engine.autoscalers.karpenter_consolidation import (
     within_budgets,
 )
 from simulator.engine.autoscalers.karpenter_input import KarpenterFile
-from simulator.engine.autoscalers.karpenter_topology import Standing
+from simulator.engine.autoscalers.karpenter_pace import PACE, POLL_MS, TERMINATE_MS, VALIDATE_MS, WAIT_READY_MS
+from simulator.engine.autoscalers.karpenter_pdb import PodBudget, blocked
 from simulator.engine.autoscalers.polling import Story
+from simulator.engine.autoscalers.replay_karpenter_provisioning import Provisioner
 from simulator.engine.autoscalers.replay_rows import RunningPod
-from simulator.engine.autoscalers.replay_scheduler import with_rules
-from simulator.engine.autoscalers.replay_world import World, unschedulable
-from simulator.engine.kube.objects import HOSTNAME, ZONE, Node, untolerated
+from simulator.engine.autoscalers.replay_world import World
 from simulator.streams import Streams
-
-POLL_MS = 10 * MS_PER_S
-"""Between looks of the disruption controller (pollingPeriod)."""
-
-VALIDATE_MS = 15 * MS_PER_S
-"""Between a consolidation command and its validation (commandValidationDelay)."""
-
-LEAST_NOMINATED_MS = 10 * MS_PER_S
-"""A node is kept for the pods it was chosen for as long as two of the longest batches, this at least (nominationPeriod)."""
-
-POD_EVENT_MS = 10 * MS_PER_S
-"""Pod events of a node are noted at most this often (podevents dedupeTimeout)."""
-
-RETRY_MS = 10 * MS_PER_S
-"""Pods that still wait ask again (provisioning's PodController requeue)."""
-
-WAIT_READY_MS = MS_PER_S
-"""How often a replacement is looked at (queue's requeue)."""
 
 DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 METHODS = {"empty": "Empty", "several": "Underutilized", "one": "Underutilized"}
+"""Ways of saving in the order they are tried, with the reason that budgets know them by."""
+
 NO_UNDERUSE = "WhenEmpty"
-SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-SUFFIX_LENGTH = 5
-"""What the API server appends to a NodeClaim's generated name; nodes are tried by name, so their order is chance."""
 
 
-REGISTER_MS = MS_PER_S
-"""The NodeClaim controller looks for a launched node again after this long (requeue of registration)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Milliseconds that no constant of Karpenter gives, read from the log of the real one beside the kwok provider.
-
-    first_look : Karpenter is started just before second 0, as in the recordings; later looks follow from the first
-    launch : NodeClaim created to launched
-    register : beyond `REGISTER_MS`, launched to registered (60 rounds of two nodes and more: the first at 1.10 s, the
-        last 0.1 s after it in the median, 0.2 s in nine of ten)
-    evict, notice : taint to eviction, and a pod event to its note on the NodeClaim
-    terminate : drained to gone
-    """
-
-    first_look: int = 500
-    launch: int = 30
-    register: int = 70
-    evict: int = 400
-    notice: int = 300
-    terminate: int = 5_000
-
-
-PACE = Pace()
-
-
-@dataclass(slots=True)
-class Launched:
-    """What Karpenter knows of a node it made; times in milliseconds."""
-
-    pool: Pool
-    type: int
-    offering: Offering
-    capacity: Mapping[str, int]
-    event_ms: int
-    nominated_ms: int = 0
-    leaving: bool = False
-
-
-@dataclass(slots=True)
-class Log:
-    """What was launched (ms, group, before, after) and removed (ms, node name)."""
-
-    ups: list[tuple[int, str, int, int]] = field(default_factory=list)
-    downs: list[tuple[int, str]] = field(default_factory=list)
-
-
-class Karpenter:
+class Karpenter(Provisioner):
     """Both processes and their log."""
 
     def __init__(self, world: World, file: KarpenterFile, streams: Streams) -> None:
-        self.world, self.file = world, file
-        self.settings = Settings(world.kinds, file.catalog, file.pools, file.daemons, fewer_values=file.switches.fewer_values)
-        self.nodes: dict[int, Launched] = {}
-        self.log = Log()
+        super().__init__(world, file, streams)
         self._costs = [max(0.0, eviction_cost(pod)) for pod in world.kinds.pods]
         self._kept = [pod.annotations.get(DO_NOT_DISRUPT) == "true" for pod in world.kinds.pods]
-        self._ruled = any(map(with_rules, world.kinds.pods))
-        self._batch: set[int] = set()
-        self._pulse = world.env.event()
-        self._names = streams("karpenter-names")
-        self._maps = streams("karpenter-maps")
-        self._late = streams("karpenter-registration")
+        self.on_launch = self._grow_old
         self._phase_ms = PACE.first_look + int(streams("karpenter-phase").integers(PACE.first_look))
-        world.on_refused = self._trigger
-        world.on_pod = self._pod_event
-        for node, group in file.owned:
-            row = world.add_node(node, group, node.labels.get(ZONE, ""))
-            world.reserve(row, [pod for pod in file.daemons if untolerated(node.taints, pod) is None])
-            world.make_ready(row)
-
-    def _pick(self, count: int) -> int:
-        return int(self._maps.integers(count)) if count > 1 else 0
-
-    def _trigger(self, pod: RunningPod) -> None:
-        """A pod asks for a node; it opens a batch or keeps it open, but only once in each."""
-        if id(pod) not in self._batch:
-            self._batch.add(id(pod))
-            if not self._pulse.triggered:
-                self._pulse.succeed()
-
-    def _pod_event(self, row: int) -> None:
-        """A pod came to or left a node; noted at most every ten seconds."""
-        node = self.nodes.get(row)
-        if node is not None and self.world.now - node.event_ms >= POD_EVENT_MS:
-            node.event_ms = self.world.now
-
-    # -- provisioning
-
-    def provisioner(self) -> Story:
-        """Wait for a pod, let a batch gather, launch what it needs; again."""
-        env = self.world.env
-        while True:
-            if not self._batch:
-                self._pulse = env.event()
-                yield self._pulse
-            opened = self.world.now
-            while self.world.now < opened + self.file.longest_ms:
-                self._pulse = env.event()
-                idle = env.timeout(min(self.file.idle_ms, opened + self.file.longest_ms - self.world.now))
-                yield self._pulse | idle
-                if not self._pulse.triggered:
-                    break
-            self._batch.clear()
-            self._launch_all(self._round())
-            if unschedulable(self.world):
-                env.process(self._again())
-
-    def _again(self) -> Story:
-        """Pods that still wait ask again after ten seconds."""
-        yield self.world.env.timeout(RETRY_MS)
-        for pod in unschedulable(self.world):
-            self._trigger(pod)
-
-    def _round(self) -> Provisioning:
-        """Schedule what waits and what runs on nodes that are about to go."""
-        leaving = [row for row, node in self._mine() if node.leaving]
-        rows = self._stayers()
-        result = self._provision([*self._waiting(), *self._moving(leaving, leaves=True)], rows)
-        for at in np.flatnonzero(result.placed.any(axis=1)):
-            if rows[at] in self.nodes:
-                self.nodes[rows[at]].nominated_ms = self.world.now + max(2 * self.file.longest_ms, LEAST_NOMINATED_MS)
-        return result
-
-    def _provision(self, queue: Sequence[Waiting], rows: Sequence[int]) -> Provisioning:
-        free = self.world.free()
-        existing = [self._existing(row, free[row]) for row in rows]
-        return provision(queue, self.settings, existing, self._standing(rows) if self._ruled else (), self._pick)
-
-    def _existing(self, row: int, free: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Existing:
-        node, mine = self.world.machines[row].node, self.nodes.get(row)
-        ports = tuple(port for pod in self.world.machines[row].pods for port in self.world.kinds.pods[pod.kind].ports)
-        if mine is None:
-            return Existing(node.labels, free, node.taints, ports)
-        ready = self.world.machines[row].ready_ms >= 0
-        return Existing(node.labels, free, node.taints, ports, mine.pool.name, mine.capacity, self._quiet(row), ready)
-
-    def _standing(self, rows: Sequence[int]) -> list[Standing]:
-        """Pods that stay where they are, as the topology counts them."""
-        found = []
-        for row in rows:
-            machine = self.world.machines[row]
-            for kind, count in sorted(Counter(pod.kind for pod in machine.pods).items()):
-                found.append(Standing(self.world.kinds.pods[kind], machine.node.labels, machine.node.taints, count))
-        return found
-
-    def _mine(self) -> list[tuple[int, Launched]]:
-        return [(row, node) for row, node in self.nodes.items() if self.world.rows.present[row]]
-
-    def _waiting(self) -> list[Waiting]:
-        """Pods that the scheduler refused; of equal size the older second goes first, then the UID, which is chance."""
-        return [Waiting(pod.kind, (float(pod.created_ms // MS_PER_S), pod.order)) for pod in unschedulable(self.world)]
-
-    def _moving(self, rows: Sequence[int], *, leaves: bool = False) -> list[Waiting]:
-        pods = (pod for row in rows for pod in self.world.machines[row].pods)
-        return [Waiting(pod.kind, (float(pod.created_ms // MS_PER_S), pod.order), moves=True, leaves=leaves) for pod in pods]
-
-    def _stayers(self, without: Sequence[int] = ()) -> list[int]:
-        """Rows that pods may be sent to: ready ones first, then by name."""
-        rows = [row for row in self.world.present() if row not in without and not (row in self.nodes and self.nodes[row].leaving)]
-        return sorted(rows, key=lambda row: (self.world.machines[row].ready_ms < 0, self.world.machines[row].node.name))
-
-    def _launch_all(self, result: Provisioning) -> None:
-        """All claims of a round are launched at once; which is ready first is chance."""
-        for claim in result.claims:
-            if not self._over_limit(claim.pool):
-                self._launch(claim)
-
-    def _over_limit(self, pool: Pool) -> bool:
-        """Whether the pool's nodes, those about to go among them, are beyond a limit already (Limits.ExceededBy)."""
-        mine = [node.capacity for _, node in self._mine() if node.pool is pool]
-        used = {name: sum(size.get(name, 0) for size in mine) for name in pool.limits}
-        return any(used[name] > most for name, most in pool.limits.items() if name != NODES)
-
-    def _boot_ms(self) -> int:
-        """Launch to ready; beyond the constants an exponential time, so that nodes of one round come one after the other."""
-        late_ms = self._late.exponential(PACE.register / np.log(2.0))
-        return self.world.jitter(PACE.launch) + REGISTER_MS + int(late_ms)
-
-    def _launch(self, claim: Claim) -> int:
-        """The provider makes the node of the cheapest offering. Returns its row."""
-        world, catalog, pool = self.world, self.file.catalog, claim.pool
-        kind, offering = catalog.launched(claim.types, claim.requirements, self._pick)
-        node = self._made(claim, kind, offering)
-        group = f"{pool.name}/{catalog.names[kind]}/{offering.capacity_type}"
-        before = int(world.group_rows(group).size)
-        row = world.add_node(node, group, offering.zone)
-        known = catalog.types[kind].requirements
-        world.reserve(row, [pod for pod in self.file.daemons if daemon_suits(pod, pool, known, catalog.known)])
-        self.nodes[row] = Launched(pool, kind, offering, self._told(claim, kind, row), world.now)
-        self.log.ups.append((world.now, group, before, before + 1))
-        world.env.process(self._boot(row, self._boot_ms()))
-        if pool.expire_after_ms is not None:
-            world.env.process(self._expire(row, pool.expire_after_ms))
-        return row
-
-    def _told(self, claim: Claim, kind: int, row: int) -> Mapping[str, int]:
-        """The capacity that the node tells and limits count: kwok's provider writes what the claim asked for, others the type's."""
-        if not self.file.kwok:
-            return self.file.catalog.types[kind].capacity
-        asked = claim.requests + self.world.rows.used[row]
-        return dict(zip(self.world.kinds.axes, asked.tolist(), strict=True))
-
-    def _made(self, claim: Claim, kind: int, offering: Offering) -> Node:
-        """The node with the labels that claim, type and offering give it."""
-        catalog, pool = self.file.catalog, claim.pool
-        claimed = f"{pool.name}-{''.join(SUFFIX[at] for at in self._names.integers(len(SUFFIX), size=SUFFIX_LENGTH))}"
-        single = {
-            key: next(iter(allowed.values))
-            for requirements in (claim.requirements, catalog.types[kind].requirements)
-            for key, allowed in requirements.items()
-            if allowed.listed and len(allowed.values) == 1
-        }
-        labels = {**pool.labels, **single, INSTANCE_TYPE: catalog.names[kind], NODEPOOL: pool.name}
-        labels |= {ZONE: offering.zone, CAPACITY_TYPE: offering.capacity_type, HOSTNAME: claimed}
-        amounts = dict(zip(self.world.kinds.axes, catalog.allocatable[kind].tolist(), strict=True))
-        return Node(f"kwok-{claimed}", amounts, labels, pool.taints)
-
-    def _expire(self, row: int, after_ms: int) -> Story:
-        """A node that is old enough goes, whatever runs on it; its pods ask again."""
-        yield self.world.env.timeout(after_ms)
-        if self.world.rows.present[row] and not self.nodes[row].leaving:
-            self._leave(row)
-            yield from self._terminate(row)
-
-    def _boot(self, row: int, boot_ms: int) -> Story:
-        yield self.world.env.timeout(boot_ms)
-        self.world.make_ready(row)
-
-    # -- disruption
 
     def disruption(self) -> Story:
         """Try each way of saving in turn, at once again after a success, else after ten seconds."""
@@ -357,11 +110,13 @@ class Karpenter:
 
     def _candidates(self, method: str) -> list[Candidate]:
         """Nodes that are ready, quiet for long enough, not expected to get pods, and hold none that must not be disturbed."""
-        world, found = self.world, []
+        world, found, budgets = self.world, [], self._pod_budgets()
         for row, node in self._mine():
-            if node.leaving or not world.rows.open[row] or world.now < node.nominated_ms or not self._settled(row):
+            if node.leaving or not world.rows.open[row] or world.now < node.nominated_ms or not self.settled(row, PACE.notice):
                 continue
-            if node.pool.replicas is not None or any(self._kept[pod.kind] for pod in world.machines[row].pods):
+            kinds = {pod.kind for pod in world.machines[row].pods}
+            held = any(self._kept[kind] for kind in kinds) or blocked([world.kinds.pods[kind] for kind in kinds], budgets)
+            if node.pool.replicas is not None or held:
                 continue
             candidate = Candidate(
                 row, node.pool.name, node.type, node.offering.usd_per_h, world.rows.counts[row].copy(), self._cost(row),
@@ -383,18 +138,6 @@ class Karpenter:
         early = any(row in unready and not queue[at].leaves for at, row in result.rows.items())
         return Outcome(result.claims, not lost and not early)
 
-    def _settled(self, row: int) -> bool:
-        """No pod came or went for the pool's consolidateAfter (the Consolidatable condition); never when it is Never."""
-        node = self.nodes[row]
-        after = node.pool.consolidate_after_ms
-        return after is not None and self.world.now >= node.event_ms + after + PACE.notice
-
-    def _quiet(self, row: int) -> bool:
-        """Whether running pods may be moved to the node: pods have not come or gone within its pool's consolidateAfter."""
-        node = self.nodes[row]
-        after = node.pool.consolidate_after_ms
-        return not after or self.world.machines[row].ready_ms < 0 or self.world.now >= node.event_ms + after
-
     def _validated(self, method: str, command: Command) -> Command | None:
         """The command if its nodes still qualify and the same thing would be done now; empty nodes are judged one by one."""
         chosen = [candidate for candidate in self._candidates(method) if candidate.row in command.rows]
@@ -409,6 +152,18 @@ class Karpenter:
         if command.replacement is None:
             return command
         return command if bool((outcome.claims[0].types | ~command.replacement.types).all()) else None
+
+    def _grow_old(self, row: int) -> None:
+        after_ms = self.nodes[row].pool.expire_after_ms
+        if after_ms is not None:
+            self.world.env.process(self._expire(row, after_ms))
+
+    def _expire(self, row: int, after_ms: int) -> Story:
+        """A node that is old enough goes, whatever runs on it; its pods ask again."""
+        yield self.world.env.timeout(after_ms)
+        if self.world.rows.present[row] and not self.nodes[row].leaving:
+            self._leave(row)
+            yield from self._terminate(row)
 
     def _execute(self, command: Command) -> Story:
         """Launch the replacement and wait for it, then drain and delete."""
@@ -426,15 +181,37 @@ class Karpenter:
     def _terminate(self, row: int) -> Story:
         yield self.world.env.timeout(self.world.jitter(PACE.evict))
         yield from self._drain(row)
-        yield self.world.env.timeout(PACE.terminate)
+        yield self.world.env.timeout(TERMINATE_MS)
         self.log.downs.append((self.world.now, self.world.machines[row].node.name))
         self.world.remove_node(row)
 
     def _drain(self, row: int) -> Story:
         """Evict what may be evicted; pods that must not be disturbed hold the node until its grace period is over."""
-        grace = self.nodes[row].pool.grace_ms
+        grace, machine = self.nodes[row].pool.grace_ms, self.world.machines[row]
         deadline = None if grace is None else self.world.now + grace
-        kept = frozenset(kind for kind, stays in enumerate(self._kept) if stays)
-        self.world.evict(row, kept)
-        while self.world.machines[row].pods and (deadline is None or self.world.now < deadline):
-            yield self.world.env.timeout(MS_PER_S)
+        while True:
+            self.world.evict_pods(self._evictable(row))
+            if not machine.pods or (deadline is not None and self.world.now >= deadline):
+                return
+            yield self.world.env.timeout(WAIT_READY_MS)
+
+    def _evictable(self, row: int) -> list[RunningPod]:
+        """Pods of the node that may go now: no more of each PodDisruptionBudget than it allows."""
+        chosen, budgets = [], self._pod_budgets()
+        for pod in self.world.machines[row].pods:
+            about = [at for at, (budget, _) in enumerate(budgets) if budget.selector.matches(self.world.kinds.pods[pod.kind].labels)]
+            if self._kept[pod.kind] or len(about) > 1 or any(budgets[at][1] < 1 for at in about):
+                continue
+            for at in about:
+                budgets[at] = (budgets[at][0], budgets[at][1] - 1)
+            chosen.append(pod)
+        return chosen
+
+    def _pod_budgets(self) -> list[tuple[PodBudget, int]]:
+        """Each PodDisruptionBudget with the evictions it allows now; bound pods count as healthy."""
+        world, found = self.world, []
+        for budget in self.file.pod_budgets:
+            mine = [kind for kind, pod in enumerate(world.kinds.pods) if budget.selector.matches(pod.labels)]
+            healthy = sum(pod.node >= 0 for kind in mine for pod in world.live[kind])
+            found.append((budget, budget.allowed(sum(world.desired[kind] for kind in mine), healthy)))
+        return found

@@ -25,6 +25,10 @@ from simulator.engine.kube.objects import CPU, MEMORY, PODS, Node, Pod
 from simulator.streams import Streams
 
 
+BUSY_MS = 250
+"""How long the API server is taken to be busy with a pod that was made."""
+
+
 class World:
     """Nodes and pods in motion on a simpy clock; an autoscaler hears of every change through `on_change`."""
 
@@ -97,8 +101,11 @@ class World:
         self.wake()
 
     def evict(self, row: int, spared: frozenset[int] = frozenset()) -> None:
-        """Every pod of the node goes but those of the kinds in `spared`; the ReplicaSets make new ones."""
-        pods = [pod for pod in self.machines[row].pods if pod.kind not in spared]
+        """Every pod of the node goes but those of the kinds in `spared`."""
+        self.evict_pods([pod for pod in self.machines[row].pods if pod.kind not in spared])
+
+    def evict_pods(self, pods: Sequence[RunningPod]) -> None:
+        """These pods go; the ReplicaSets make new ones."""
         for pod in pods:
             self.delete_pod(pod)
         for kind in sorted({pod.kind for pod in pods}):
@@ -221,14 +228,19 @@ class World:
             if self._place(pod):
                 yield self.env.timeout(self.jitter(self.latencies.bind))
                 continue
-            others = len({waiting.kind for waiting in self.waiting}) - 1
-            yield self.env.timeout(self.jitter(self.latencies.refuse + self.latencies.refuse_kind * max(others, 0)))
+            yield self.env.timeout(self.jitter(self._refusal_ms()))
             pod.attempts, pod.queued = pod.attempts + 1, False
             if not pod.gone:
                 self._queue([pod] if moves != self._moves else [])
                 self._note()
                 self.on_refused(pod)
                 self.on_unschedulable()
+
+    def _refusal_ms(self) -> int:
+        others = len({waiting.kind for waiting in self.waiting}) - 1
+        cost = self.latencies.refuse + self.latencies.refuse_kind * max(others, 0)
+        made_ms = max((pods[-1].created_ms for pods in self.live if pods), default=-BUSY_MS)
+        return max(cost, self.latencies.refuse_busy) if self.now - made_ms < BUSY_MS else cost
 
     def _place(self, pod: RunningPod) -> bool:
         best = self._best(pod) if self._full is None else self._full.best(pod)
