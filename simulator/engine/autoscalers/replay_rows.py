@@ -15,11 +15,14 @@ class Latencies:
     """Milliseconds of a control plane on two cores, seen in the recordings; draws vary by `spread`, whole runs by `pace`.
 
     `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none, `refuse_kind` more
-    for every further kind that waits, since results are reused among equal pods only; `taint` passes
-    between the decision to delete a node and its end, `drain` more when its pods have to go first. `burst` passes between
-    the bursts of 1, 2, 4, 8 ... pods in which a ReplicaSet makes them (slowStartBatch); 0 makes them one by one.
+    for every further kind that waits, since results are reused among equal pods only, and at least `refuse_busy` while
+    pods of several Deployments are being made; `change` lies between the changes of two Deployments in one second, which
+    whoever scales them makes one after the other; `taint` passes between the decision to delete a node and its end,
+    `drain` more when its pods have to go first. `burst` passes between the bursts of 1, 2, 4, 8 ... pods in which a
+    ReplicaSet makes them (slowStartBatch); 0 makes them one by one.
     """
 
+    change: int = 0
     first_pod: int = 25
     each_pod: int = 5
     burst: int = 0
@@ -27,6 +30,7 @@ class Latencies:
     bind: int = 9
     refuse: int = 12
     refuse_kind: int = 3
+    refuse_busy: int = 0
     node_each: int = 35
     node_ready: int = 600
     loop: int = 50
