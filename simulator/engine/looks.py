@@ -27,12 +27,17 @@ class Looks:
         """First grid point at or after `when`."""
         return -(-when // self._grid) * self._grid
 
+    def at(self, when: int) -> Story:
+        """To `when`, after everything else of that instant but looks of higher rank."""
+        yield self.env.last_at(when, self._rank)
+        self.env.looking(self._rank)
+
     def sleep(self, until: int, *, waits: bool) -> Story:
         """To the next look: the first grid point from `until` on, earlier when nodes change, or (`waits`) when a pod begins to wait."""
         env, started = self.env, self.env.ms
         soonest = self.after(started)
         if not self._event_driven or until <= soonest:
-            yield env.last_at(soonest, self._rank)
+            yield from self.at(soonest)
             return
         change = env.first_wait() if waits else env.next_change()
         if until >= NEVER:
@@ -41,9 +46,10 @@ class Looks:
             yield change | env.last_at(self.at_or_after(until), self._rank)
             if not change.triggered:
                 env.stop_watching() if waits else env.forget(change)
+                env.looking(self._rank)
                 return
-        on_grid = change.value == "control" and env.ms % self._grid == 0 and env.ms > started
-        yield env.last_at(env.ms if on_grid else self.after(env.ms), self._rank)
+        on_grid = change.value == "control" and env.ms % self._grid == 0 and env.ms > started and env.change_phase < self._rank
+        yield from self.at(env.ms if on_grid else self.after(env.ms))
 
 
 def next_pod_event(state: State) -> int:
@@ -53,6 +59,6 @@ def next_pod_event(state: State) -> int:
     clock, shift = state.clock, state.trace.shift
     i, d = int(clock[NEXT_ARRIVAL]), int(clock[NEXT_DEPARTURE])
     arrival = int(state.arrival[i]) + 1 if i < state.trace.pods else NEVER
-    departure = int(state.departure[d]) >> shift if d < state.trace.pods else NEVER
+    departure = int(state.trace.departure[d]) >> shift if d < state.trace.pods else NEVER
     late = int(state.heap[0]) >> shift if clock[HEAPED] > 0 else NEVER
     return min(arrival, departure, late)

@@ -77,6 +77,7 @@ class State:
     head: NDArray[np.int64]
     wait: NDArray[np.int64]
     late_end: NDArray[np.int64]
+    heap: NDArray[np.int64]
     free_cpu: NDArray[np.int32]
     free_memory: NDArray[np.int32]
     free_pods: NDArray[np.int32]
