@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,20 @@ def _show(placement: Placement, growth: dict[str, Any], explain: str | None, top
             _explain(console, placement, answer, top)
     for group, before, after, most in (step for plan in growth["plans"] for step in plan):
         console.print(f"grow {group}: {before} -> {after} nodes" + ("" if most is None else f" (at most {most})"))
+    for line in _chance(growth.get("courses") or ()):
+        console.print(line, highlight=False)
     if left := growth.get("still_pending"):
         console.print(f"no growth helps {len(left)} of the pods: {', '.join(left[:NAMES])}{', ...' if len(left) > NAMES else ''}")
     for warning in (*placement.warnings, *growth["warnings"]):
         click.echo(f"note: {warning}", err=True)
+
+
+def _chance(courses: Sequence[dict[str, Any]]) -> list[str]:
+    """How often this course was seen, and the next most frequent one."""
+    if len(courses) < 2:
+        return []
+    ways = [", then ".join(" and ".join(f"{g} {a} to {b}" for g, a, b, _ in plan) for plan in course["plans"]) for course in courses[:2]]
+    return [f"so in {courses[0]['share']:.0%} of the runs; next most often ({courses[1]['share']:.0%}): {ways[1] or 'nothing'}"]
 
 
 def _summary(placement: Placement) -> Any:

@@ -35,9 +35,9 @@ from simulator.streams import Streams
 SAMPLE_MS = MS_PER_S // 2
 NOTES = ("program", "scenario", "runs", "shapes", "replicas_by_second")
 LATENCIES = Latencies()
-ARRIVAL = dataclasses.replace(LATENCIES, change=150, refuse_busy=60)
+ARRIVAL = dataclasses.replace(LATENCIES, change=150, refuse_busy=80)
 """The same where several Deployments may change in one second: twelve took about two seconds, and the scheduler refused
-some 16 pods a second meanwhile (`twelve-shapes`)."""
+about one pod in 80 ms meanwhile (`twelve-shapes`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ from simulator.engine.autoscalers.replica_sets import Candidate, victims
 from simulator.engine.kube.objects import CPU, MEMORY, PODS, Node, Pod
 from simulator.streams import Streams
 
-
 BUSY_MS = 250
-"""How long the API server is taken to be busy with a pod that was made."""
+"""How long the API server is taken to be busy with a Deployment after its last pod was made."""
 
 
 class World:
@@ -239,8 +238,8 @@ class World:
     def _refusal_ms(self) -> int:
         others = len({waiting.kind for waiting in self.waiting}) - 1
         cost = self.latencies.refuse + self.latencies.refuse_kind * max(others, 0)
-        made_ms = max((pods[-1].created_ms for pods in self.live if pods), default=-BUSY_MS)
-        return max(cost, self.latencies.refuse_busy) if self.now - made_ms < BUSY_MS else cost
+        making = sum(self.now - pods[-1].created_ms < BUSY_MS for pods in self.live if pods)
+        return max(cost, self.latencies.refuse_busy) if making > 1 else cost
 
     def _place(self, pod: RunningPod) -> bool:
         best = self._best(pod) if self._full is None else self._full.best(pod)
