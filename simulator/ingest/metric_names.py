@@ -175,6 +175,20 @@ def _last(selector: str, look_back_s: int) -> str:
     return f"last_over_time({selector}[{look_back_s}s])" if look_back_s else selector
 
 
+def other_resources(preset: Preset, metric: str) -> Matcher | None:
+    """What selects the resources of a metric that no measure of the preset keeps; None where it has no resources.
+
+    >>> print(other_resources(load_preset("kube-state-metrics"), "kube_pod_container_resource_requests"))
+    resource!~"cpu|ephemeral_storage|memory|nvidia_com_gpu"
+    """
+    if "requests" not in metric:
+        return None
+    kept = {
+        one.value for measure in preset.measures.values() if measure.metric == metric for one in measure.where if one.label == "resource"
+    }
+    return Matcher(label="resource", operator="!~", value="|".join(sorted({*kept, "ephemeral_storage"}))) if kept else None
+
+
 def owner_labels() -> tuple[str, ...]:
     """Every label that may name the pod of a GPU."""
     return tuple(label for pair in OWNER_LABELS for label in pair)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_DAY
 from simulator.ingest.metric_names import Matcher
-from simulator.ingest.prometheus_parse import Answer, error_text, parse_data, parse_matrix
+from simulator.ingest.prometheus_parse import Answer, Series, error_text, parse_data, parse_matrix
 from simulator.ingest.usage_hours import from_ms
 
 logger = logging.getLogger(__name__)
@@ -119,13 +119,15 @@ class Server:
         self.refuse_partial(answer.warnings, query)
         return answer
 
+    def coarse(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Iterator[Series]:
+        """Series of a query at coarse steps, asked for in ranges that a server allows; a series may come once for each."""
+        span_ms = max(LONGEST_QUERY_MS // step_ms, 1) * step_ms
+        for at in range(start_ms, end_ms + 1, span_ms + step_ms):
+            yield from self.range(query, at, min(at + span_ms, end_ms), step_ms).series
+
     def peak(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> float:
-        """The largest value of a query at coarse steps, asked for in ranges that a server allows; 0 where it has none."""
-        most = 0.0
-        for at in range(start_ms, end_ms + 1, max(LONGEST_QUERY_MS // step_ms, 1) * step_ms + step_ms):
-            for one in self.range(query, at, min(at + max(LONGEST_QUERY_MS // step_ms, 1) * step_ms, end_ms), step_ms).series:
-                most = max(most, float(np.nanmax(one.values, initial=0.0)))
-        return most
+        """The largest value of a query at coarse steps; 0 where it has none."""
+        return max((float(np.nanmax(one.values, initial=0.0)) for one in self.coarse(query, start_ms, end_ms, step_ms)), default=0.0)
 
     def label_values(self, label: str, metric: str, select: Sequence[Matcher], start_ms: int, end_ms: int) -> list[str]:
         """Values of a label of a metric within a range, sorted."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from models.errors import MetricsError, Problem
 from models.units import MS_PER_H, MS_PER_S
-from simulator.ingest.metric_names import DEFAULT_PRESET, Matcher, Measure, Preset, load_preset
+from simulator.ingest.metric_names import DEFAULT_PRESET, Matcher, Measure, Preset, load_preset, other_resources
 from simulator.ingest.prometheus_http import Server
 from simulator.ingest.usage_hours import to_ms
 from simulator.ingest.usage_raw import PHASE_METRIC, divisor_ms
@@ -103,11 +103,25 @@ def prepare(server: Server, request: Request) -> Task:
         step_s = interval_s
     look_back_s = interval_s if interval_s > LOOK_BACK_S else 0
     _refuse_mixed(server, request, preset, start_ms, end_ms)
+    warnings += _other_resources(server, request, preset, start_ms, end_ms)
     phases = _has_phases(server, request, preset, start_ms, end_ms, look_back_s)
     if not phases:
         warnings.append(f"no {PHASE_METRIC}: pods are those with requests, and the requests of finished pods count as well")
     window_s = _window_s(step_s, interval_s)
     return Task(server, request, preset, start_ms, end_ms, Owners(), step_s, window_s, look_back_s, phases, tuple(warnings))
+
+
+def _other_resources(server: Server, request: Request, preset: Preset, start_ms: int, end_ms: int) -> list[str]:
+    """Resources that pods ask for and no measure keeps: MIG profiles, other devices, huge pages."""
+    asked = {one.metric: other_resources(preset, one.metric) for one in preset.measures.values() if one.of == "workload"}
+    told = []
+    for metric, matcher in asked.items():
+        if matcher is not None:
+            query = f"count by ({matcher.label}) ({metric}{{{','.join(map(str, (matcher, *request.select)))}}} > 0)"
+            found = server.coarse(query, start_ms, end_ms, _coarse_ms(start_ms, end_ms))
+            names = sorted({one.labels.get(matcher.label, "") for one in found} - {""})
+            told += [f"{metric}: {', '.join(names)} are asked for and not kept"] if names else []
+    return told
 
 
 def range_ms(server: Server, request: Request) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from models.errors import InputError, MetricsError, Problem
 from models.usage import UsageHistory
-from simulator.ingest.metric_names import Preset, load_preset
+from simulator.ingest.metric_names import Preset, load_preset, other_resources
 from simulator.ingest.prometheus import absences
 from simulator.ingest.prometheus_parse import Series
+from simulator.ingest.prometheus_task import CLUSTER_LABEL, PROBED
 from simulator.ingest.store import transaction
 from simulator.ingest.usage_files import FileOptions, HourlyRows, RawSamples, kind_of
 from simulator.ingest.usage_finish import finish
@@ -89,8 +90,13 @@ def _stage_raw(
     if not series:
         raise MetricsError(Problem(places, "no samples", "give a scrape with content"))
     preset = load_preset(options.preset)
+    series = [one for one in series if all(matcher.matches(one.labels) for matcher in options.select)] if options.select else series
+    if not series:
+        raise MetricsError(Problem(places, f"no samples with {', '.join(map(str, options.select))}", "check --select"))
+    _refuse_mixed(places, preset, series)
     grid = grid_of(places, series, options.start, options.end)
     named = by_metric(series)
+    warnings += _other_resources(preset, named)
     owners = owners_of(preset, named)
     found: dict[str, tuple[int, int]] = {}
     for name, measure in preset.measures.items():
@@ -118,6 +124,33 @@ def _stage_raw(
         from_ms(grid.start_ms), from_ms(grid.end_ms), sum(count for count, _ in found.values()),
         sum(samples for _, samples in found.values()), (*warnings, *absences(preset, set(found))),
     )  # fmt: skip
+
+
+def _other_resources(preset: Preset, named: Mapping[str, Sequence[Series]]) -> list[str]:
+    """Resources that pods ask for and no measure keeps: MIG profiles, other devices, huge pages."""
+    told = []
+    for metric in sorted({one.metric for one in preset.measures.values() if one.of == "workload"}):
+        matcher = other_resources(preset, metric)
+        others = [one for one in named.get(metric, ()) if matcher and matcher.matches(one.labels) and (one.values > 0).any()]
+        names = sorted({one.labels.get("resource", "") for one in others} - {""})
+        told += [f"{metric}: {', '.join(names)} are asked for and not kept"] if names else []
+    return told
+
+
+def _refuse_mixed(places: str, preset: Preset, series: Sequence[Series]) -> None:
+    """Pods of one name in several clusters would be taken for one."""
+    label = preset.labels.get("cluster", CLUSTER_LABEL)
+    clusters: dict[tuple[str, ...], set[str]] = {}
+    for measure in (preset.measures[name] for name in PROBED if name in preset.measures):
+        own = preset.spelled(measure, "namespace", "pod")
+        for one in series:
+            if one.labels.get("__name__") == measure.metric and one.labels.get(label):
+                clusters.setdefault(tuple(one.labels.get(name, "") for name in own), set()).add(one.labels[label])
+    mixed = [names for names in clusters.values() if len(names) > 1]
+    if mixed:
+        found = f"{len(mixed)} pods of the same namespace and name in several clusters ({', '.join(sorted(set().union(*mixed)))})"
+        mend = f"""import them one by one with --select '{label}="NAME"' --cluster NAME"""
+        raise MetricsError(Problem(places, found, mend))
 
 
 def _refuse_nothing(places: str, preset: Preset, found: dict[str, tuple[int, int]]) -> None:

@@ -202,3 +202,13 @@ def test_workloads_are_named_by_the_application_label(tmp_path: Path) -> None:
     with prometheus(tmp_path, text + "# EOF\n") as url:
         _, history = read(url, preset="app-labels", end=hour(2))
     assert {key.workload for key in history.keys} == {"storefront", "db", "report", "toolbox"}
+
+
+def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
+    text = openmetrics(pods()).removesuffix("# EOF\n")
+    own = 'namespace="data",pod="db-0",container="main",resource="nvidia_com_mig_1g_5gb"'
+    lines = "".join(f"kube_pod_container_resource_requests{{{own}}} 1 {START.timestamp() + 60 * k:.0f}\n" for k in range(120))
+    before, family, after = text.partition("# TYPE kube_pod_container_resource_requests gauge\n")
+    with prometheus(tmp_path, before + family + lines + after + "# EOF\n") as url:
+        imported, _ = read(url, end=hour(2))
+    assert "kube_pod_container_resource_requests: nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings

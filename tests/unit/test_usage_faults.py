@@ -19,6 +19,7 @@ import pytest
 from models.errors import MetricsError
 from models.usage import UsageHistory
 from simulator.ingest import prometheus_http
+from simulator.ingest.metric_names import Matcher
 from simulator.ingest.prometheus import import_prometheus
 from simulator.ingest.prometheus_http import LONGEST_QUERY_MS, Access, Server
 from simulator.ingest.prometheus_task import Request
@@ -266,3 +267,25 @@ def test_a_dump_of_prometheus_3_is_read(tmp_path: Path) -> None:
     imported, history = from_file(tmp_path / "dump.txt", "\n".join([*lines, ""]))
     assert history.requests[0, 0, 0] == 3000.0  # 4 cores, then 2
     assert "dump.txt: 1 samples of native histograms were not read" in imported.warnings
+
+
+def test_files_of_several_clusters_with_pods_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    text = "".join(REQUEST.replace("}", f',cluster="{name}"}} {cores} {START_S}000\n') for name, cores in (("east", 2), ("west", 4)))
+    (tmp_path / "both.prom").write_text(text)
+    with open_usage(None) as connection:
+        with pytest.raises(MetricsError, match=r"1 pods of the same namespace and name in several clusters \(east, west\)"):
+            import_files(connection, [tmp_path / "both.prom"], FileOptions())
+        for name in ("east", "west"):
+            import_files(connection, [tmp_path / "both.prom"], FileOptions(select=(Matcher.parse(f'cluster="{name}"'),), cluster=name))
+        history = load_usage(connection)
+        with pytest.raises(MetricsError, match="no samples with cluster="):
+            import_files(connection, [tmp_path / "both.prom"], FileOptions(select=(Matcher.parse('cluster="north"'),)))
+    assert {key.labels["cluster"]: history.requests[0, k, 0] for k, key in enumerate(history.keys)} == {"east": 2000, "west": 4000}
+
+
+def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
+    others = ("nvidia_com_mig_1g_5gb", "hugepages_2Mi", "nvidia_com_gpu", "ephemeral_storage")
+    text = f"{REQUEST} 2 {START_S}000\n" + "".join(f"{REQUEST.replace('cpu', name)} 1 {START_S}000\n" for name in others)
+    imported, history = from_file(tmp_path / "requests.prom", text)
+    assert "kube_pod_container_resource_requests: hugepages_2Mi, nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings
+    assert history.requests[0, 0, history.axes.index("nvidia.com/gpu")] == 1
