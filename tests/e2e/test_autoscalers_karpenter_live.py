@@ -19,6 +19,21 @@ SINGLE = json.loads((Path(__file__).resolve().parents[1] / "recordings" / "karpe
 CASES = {
     "two-shapes": {"a": {"cpu": "2", "memory": "6Gi", "count": 9}, "b": {"cpu": "500m", "memory": "1Gi", "count": 4}},
     "memory-heavy": {"a": {"cpu": "1", "memory": "14Gi", "count": 11}},
+    "apart-and-flexible": {
+        "a": {
+            "cpu": "1500m",
+            "memory": "3Gi",
+            "count": 3,
+            "affinity": {
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "a"}}}
+                    ]
+                }
+            },
+        },
+        "b": {"cpu": "1", "memory": "12Gi", "count": 2, "nodeSelector": {"karpenter.kwok.sh/instance-family": "r5"}},
+    },
     "one-too-big": {"a": {"cpu": "80", "memory": "8Gi", "count": 1}, "b": {"cpu": "3", "memory": "4Gi", "count": 4}},
 }
 SECONDS = 25
@@ -50,9 +65,16 @@ def instance_types() -> list[dict[str, Any]]:
     ]
 
 
+def rules(body: dict[str, Any], case: str) -> dict[str, Any]:
+    """What a shape says beside its size, held to the nodes of its own case."""
+    chosen = {key: body[key] for key in ("affinity",) if key in body}
+    return {**chosen, "nodeSelector": {"case": case, **body.get("nodeSelector", {})}}
+
+
 def deployment(name: str, body: dict[str, Any], case: str) -> dict[str, Any]:
     requests = {"cpu": body["cpu"], "memory": body["memory"]}
-    pod = {"containers": [{"name": "c", "image": "none", "resources": {"requests": requests}}], "nodeSelector": {"case": case}}
+    containers = [{"name": "c", "image": "none", "resources": {"requests": requests}}]
+    pod = {"containers": containers, **rules(body, case)}
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {"replicas": body["count"], "selector": {"matchLabels": labels}, "template": template}
@@ -105,10 +127,12 @@ def test_karpenter_launches_what_the_replay_launches(karpenter: ControlPlane, ca
     finally:
         karpenter.kubectl("delete", "namespace", space, "--wait=false")
         karpenter.kubectl("delete", "nodepool", name, "--wait=false")
+    spec = pool(name, case)["spec"]
     document = {
         **{key: SINGLE[key] for key in ("instance_types", "overhead", "spot_factor")},
-        "pools": [{**SINGLE["cases"][0]["pools"][0], "name": name}],
-        "shapes": {shape: {"cpu": body["cpu"], "memory": body["memory"]} for shape, body in shapes.items()},
+        "zones": ["zone-a"],
+        "pools": [{**spec, "name": name}],
+        "shapes": {shape: {"cpu": body["cpu"], "memory": body["memory"], **rules(body, case)} for shape, body in shapes.items()},
         "replicas_by_second": {shape: [body["count"]] * SECONDS for shape, body in shapes.items()},
     }
     ours = Counter({group: int(count) for group, count in replay(document).nodes_at_end().items() if count})
