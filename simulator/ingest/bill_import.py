@@ -19,6 +19,7 @@ from simulator.ingest.formats import FORMATS, BillFormat, Grouping, Options
 from simulator.ingest.reconcile import PeriodHeader, faults_of, reconcile
 from simulator.ingest.store import transaction
 from simulator.ingest.tabular import Table, damaged, open_table, text_literal
+from simulator.ingest.text_header import NoBill
 
 _NAMED_ROWS = 5
 
@@ -107,10 +108,6 @@ def commit(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
                 connection.execute("INSERT INTO bill_source VALUES (?, ?, ?, ?)", row).fetchall()
         connection.execute(f"INSERT INTO bill_line ({columns}) SELECT {columns} FROM bill_stage").fetchall()
     connection.execute("DROP TABLE IF EXISTS bill_stage").fetchall()
-
-
-class NoBill(BillingFormatError):
-    """A table that is no bill at all."""
 
 
 def recognise(table: Table, place: str) -> str:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from models.bill import BillPeriod, BillRefusal, BillReport, Charges, PurchaseOption, WorkerSeries
 from models.errors import BillingFormatError, InputError, Problem
 from models.horizon import Horizon
-from simulator.ingest.bill_import import NoBill, commit, stage
+from simulator.ingest.bill_import import commit, stage
 from simulator.ingest.bill_lines import BILLS_DDL, BILLS_VERSION
 from simulator.ingest.currency import Rates
 from simulator.ingest.deliveries import Found, find_deliveries
 from simulator.ingest.formats import FORMATS, Options
 from simulator.ingest.reconcile import PeriodHeader, reconcile
 from simulator.ingest.store import ensure_part
+from simulator.ingest.text_header import NoBill
 from simulator.progress import SILENT, Progress
 
 

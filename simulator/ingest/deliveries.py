@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import BillingFormatError, Problem
-from simulator.ingest.tabular import container, read_header
+from simulator.ingest.text_header import NoBill, container, read_header
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def _kind(file: Path) -> str:
     if what == "text" and file.suffix.lower() in (".md", ".yml", ".yaml", ".json", ".sql", ".txt", ".html", ".toml", ".py"):
         return "ignored:no table"
     try:
-        names, _ = read_header(file)
+        names = read_header(file).names
+    except NoBill:
+        return f"no header:{file.name}"
     except BillingFormatError:
         return "damaged"
     return "table:" + ("aws" if any("lineitem" in re.sub("[^a-z]", "", name.lower()) for name in names) else ",".join(names))

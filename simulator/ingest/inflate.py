@@ -38,7 +38,7 @@ def block_relations(parts: Sequence[TextPart], folder: Path) -> Generator[str]:
         absent = [name for name in names if name not in part.names]
         if part.is_packed:
             for number, block in enumerate(blocks(part.file, folder)):
-                yield part.relation(block, has_header=number == 0, absent=absent)
+                yield part.relation(block, is_first=number == 0, absent=absent)
         else:
             yield part.relation(absent=absent)
 

@@ -6,26 +6,19 @@ Columns are found by their letters alone, so that `lineItem/UnblendedCost`, `lin
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 
 from models.errors import BillingFormatError, Problem
-
-Container = Literal["parquet", "gzip", "zip", "text"]
+from simulator.ingest.text_header import HIVE_DELIMITER, container, read_header
 
 NULL_TEXTS = ("", "NULL", "\\N", "None", "null")
-_HEADER_BYTES = 4 * 1024 * 1024
-_DELIMITERS = (",", "\t", ";", "|", "\x01")
 _MONEY = "DECIMAL(38,16)"
 
 
@@ -61,16 +54,19 @@ class TextPart:
     names: tuple[str, ...]
     delimiter: str
     is_packed: bool
+    has_header: bool
 
-    def relation(self, block: Path | None = None, *, has_header: bool = True, absent: Sequence[str] = ()) -> str:
-        """SQL of a FROM clause: the file, or a plain `block` of its records, with `absent` columns as NULL."""
+    def relation(self, block: Path | None = None, *, is_first: bool = True, absent: Sequence[str] = ()) -> str:
+        """SQL of a FROM clause: the file, or a plain `block` of its records (the first of them or not), with `absent` columns as NULL."""
         columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(self.names)))
         select = ", ".join(
             [*(f"c{n} AS {quoted(name)}" for n, name in enumerate(self.names)), *(f"NULL::VARCHAR AS {quoted(n)}" for n in absent)]
         )
         nulls = ", ".join(map(text_literal, NULL_TEXTS))
         packing = "gzip" if self.is_packed and block is None else "none"
-        shape = f"auto_detect=false, header={str(has_header).lower()}, columns={{{columns}}}, quote='\"', escape='\"'"
+        quote = "" if self.delimiter == HIVE_DELIMITER else '"'
+        header = str(self.has_header and is_first).lower()
+        shape = f"auto_detect=false, header={header}, columns={{{columns}}}, quote='{quote}', escape='{quote}'"
         limits = f"delim={text_literal(self.delimiter)}, nullstr=[{nulls}], compression='{packing}', hive_partitioning=false"
         return f"(SELECT {select} FROM read_csv({text_literal(str(block or self.file))}, {shape}, {limits}))"
 
@@ -191,20 +187,6 @@ def open_table(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], scr
     return _text(files, readable)
 
 
-def container(file: Path) -> Container:
-    """What the first bytes say the file is."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(4)
-    except OSError as error:
-        raise BillingFormatError(Problem(str(file), f"a file that cannot be read ({error.strerror})", "check the path")) from None
-    if head == b"PAR1":
-        return "parquet"
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    return "zip" if head == b"PK\x03\x04" else "text"
-
-
 def _plain_text(column: Column, nulls_done: bool) -> str:
     name = quoted(column.name)
     if column.type != "VARCHAR":
@@ -229,45 +211,14 @@ def _text(files: Sequence[Path], readable: Mapping[Path, str]) -> Table:
     columns: dict[str, tuple[Column, ...]] = {}
     parts = []
     for file in readable:
-        written, delimiter = read_header(file)
-        names = _told_apart(file, written)
-        found = [Column(name, "VARCHAR", label) for name, label in zip(names, written, strict=True)]
+        header = read_header(file)
+        names = _told_apart(file, header.names)
+        found = [Column(name, "VARCHAR", label) for name, label in zip(names, header.names, strict=True)]
         columns = {**_by_letters(found), **columns}
-        parts.append(TextPart(file, tuple(names), delimiter, container(file) == "gzip"))
+        parts.append(TextPart(file, tuple(names), header.delimiter, container(file) == "gzip", header.is_written))
     places = tuple((place, file) for file, place in readable.items())
     relation = " UNION ALL BY NAME ".join(f"SELECT * FROM {part.relation()}" for part in parts)
     return Table(tuple(files), f"({relation})", columns, places, tuple(parts))
-
-
-def read_header(file: Path) -> tuple[list[str], str]:
-    """Column names as written and the delimiter, from the first record. A Hive export's `table.` prefix is taken off."""
-    try:
-        text = _head(file).decode("utf-8-sig", errors="strict" if file.stat().st_size < _HEADER_BYTES else "ignore")
-    except (OSError, EOFError, zlib.error):
-        raise BillingFormatError(Problem(str(file), "a gzip file that is cut short or damaged", "fetch it again")) from None
-    except UnicodeDecodeError as error:
-        raise BillingFormatError(Problem(f"{file}: byte {error.start}", "text that is not UTF-8", "export it as UTF-8")) from None
-    first = text.split("\n", 1)[0]
-    if not first.strip():
-        raise BillingFormatError(Problem(str(file), "an empty file" if not text.strip() else "no header line", "fetch it again"))
-    delimiter = max(_DELIMITERS, key=first.count)
-    try:
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise BillingFormatError(Problem(f"{file}: line 1", f"a header that is not csv ({error})", "give a bill")) from None
-    prefixes = {name.split(".", 1)[0] for name in names}
-    if len(prefixes) == 1 and all("." in name for name in names):
-        names = [name.split(".", 1)[1] for name in names]
-    return names, delimiter
-
-
-def _head(file: Path) -> bytes:
-    if container(file) != "gzip":
-        with file.open("rb") as plain:
-            return plain.read(_HEADER_BYTES)
-    with gzip.open(file, "rb") as packed:
-        line = packed.readline(_HEADER_BYTES)
-        return line if b'"' not in line else line + packed.read(65536)
 
 
 def _told_apart(file: Path, names: Sequence[str]) -> list[str]:
