@@ -277,7 +277,18 @@ class GangPart(PodPart):
         return self
 
 
-WorkloadPart = Annotated[DeploymentPart | JobPart | CronJobPart | GangPart, Field(discriminator="kind")]
+class SessionsPart(PodPart):
+    """Interactive workspaces: one pod a session, culled when idle."""
+
+    kind: Literal["sessions"]
+    workload_class: Literal["service", "ml"] = "service"
+    arrivals: CurvePart = Field(description="sessions begun per hour")
+    times: float = Field(1.0, gt=0.0, description="factor on arrivals")
+    active_s: float = Field(3600.0, gt=0.0, description="mean time that a user works; exponential")
+    idle_s: float = Field(3600.0, ge=0.0, description="how long a workspace stands after its user has left")
+
+
+WorkloadPart = Annotated[DeploymentPart | JobPart | CronJobPart | GangPart | SessionsPart, Field(discriminator="kind")]
 
 
 class RegistryPart(_Part):
@@ -315,4 +326,10 @@ class PlatformPart(_Part):
         )
 
 
-WORKLOAD_KINDS: dict[str, type[PodPart]] = {"deployment": DeploymentPart, "job": JobPart, "cronjob": CronJobPart, "gang": GangPart}
+WORKLOAD_KINDS: dict[str, type[PodPart]] = {
+    "deployment": DeploymentPart,
+    "job": JobPart,
+    "cronjob": CronJobPart,
+    "gang": GangPart,
+    "sessions": SessionsPart,
+}

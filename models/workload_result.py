@@ -54,6 +54,7 @@ class WorkloadResult:
     pod_hours: float
     extended_hours: Mapping[str, float]
     ready_s: NDArray[np.float64]
+    ready_by_pool_s: Mapping[str, NDArray[np.float64]]
     wait_s: NDArray[np.float64]
     pull_s: NDArray[np.float64]
     lost: int

@@ -50,8 +50,9 @@ def load_inputs(scenario: Scenario, progress: Progress = SILENT) -> Inputs:
     from simulator.engine.workloads.expected import with_workloads
 
     demand = with_workloads(inputs.demand, scenario, catalog.parameters(scenario.parameters))
-    billed = inputs.billed_usd_per_year if scenario.demand.measured else None
-    return replace(inputs, demand=demand, billed_usd_per_year=billed)
+    if scenario.demand.measured:
+        return replace(inputs, demand=demand)
+    return Inputs(demand, hashes=inputs.hashes)
 
 
 def _measured_inputs(scenario: Scenario, progress: Progress) -> Inputs:

@@ -23,6 +23,7 @@ from simulator.demand.readings import users_peak_demand
 from simulator.engine.fleets import fleet_for
 from simulator.engine.replicate import simulate
 from simulator.engine.run import PARAMETERS, pinned_holds
+from simulator.engine.workloads.setup import parameters_used
 from simulator.finance.comparison import compare_opponents, money
 from simulator.finance.opponents import best_rate
 from simulator.finance.report import FinanceReport, finance_report
@@ -93,7 +94,7 @@ def resolve(scenario: Scenario, inputs: Inputs) -> Case:
     """The scenario's case for these inputs: homed users' own peak where users are known, and the bill's rate where it is the better one."""
     case = catalog.case(scenario, inputs.demand, billed_usd_per_year=inputs.billed_usd_per_year)
     peak = users_peak_demand(inputs.demand, case.axis, scenario.demand.build_share)
-    case = replace(case, users_peak=None if isinstance(peak, Unknown) else peak, also_used=PARAMETERS)
+    case = replace(case, users_peak=None if isinstance(peak, Unknown) else peak, also_used=(*PARAMETERS, *parameters_used(scenario)))
     rate = best_rate(case)
     if not rate.of_bill:
         return case

@@ -20,6 +20,7 @@ from simulator.engine.trace import DemandRules, trace_from_demand
 from simulator.engine.workloads.curve import steps_of
 from simulator.engine.workloads.expected import with_workloads
 from simulator.engine.workloads.platform import platform_document, proxy
+from simulator.engine.workloads.setup import setup_for
 from simulator.streams import Streams
 from workload_runs import MONDAY, TEN_CORES, measured, pool, run, scenario
 
@@ -129,6 +130,30 @@ def test_a_mesh_takes_room_from_pods_that_controllers_run() -> None:
     assert run(scenario(web), pool(1)).unplaced == 0
     assert run(scenario(web, platform={"mesh": "linkerd"}), pool(1)).unplaced == 1
     assert run(scenario({**web, "meshed": False}, platform={"mesh": "linkerd"}), pool(1)).unplaced == 0
+
+
+def test_a_copy_carries_one_proxy_in_the_plan_and_in_the_run() -> None:
+    what = company({"kind": "deployment", "name": "copy", "like": "dev/web"}, platform={"mesh": "istio"})
+    demand = with_workloads(measured(WEB, hours=4), what, PARAMETERS)
+    assert [w.cpu_m for w in demand.workloads] == [2067, 2067]
+    setup = setup_for(what, demand, PARAMETERS)
+    assert setup is not None
+    assert setup.workloads[0].shape.cpu_m == 2067
+
+
+def test_growth_of_a_plan_grows_the_load_of_controllers() -> None:
+    part = {
+        "kind": "deployment",
+        "name": "web",
+        "load": {"steps": [[0, 10]]},
+        "hpa": {"max_replicas": 99, "metrics": [{"kind": "external", "target": 1}]},
+    }
+    what = scenario(part)
+    demand = replace(with_workloads(measured(hours=4), what, PARAMETERS), grown=1.5)
+    setup = setup_for(what, demand, PARAMETERS)
+    assert setup is not None
+    assert setup.workloads[0].load is not None
+    assert setup.workloads[0].load.values == (15.0,)
 
 
 def test_daemonsets_take_their_part_of_every_node() -> None:

@@ -134,6 +134,18 @@ def test_a_new_node_has_no_image_and_a_repaired_one_keeps_it() -> None:
         assert int((found.pull_s > 0).sum()) == pulls
 
 
+def test_a_node_that_fails_while_it_pulls_gives_its_share_of_the_link_back() -> None:
+    """Two nodes pull 1,000 MiB at 50 MiB/s each; one is gone after 10 s: the other has 500 MiB left at 100 MiB/s, Ready at 15 s."""
+    link = {"gbit_per_s": 100 * 2**20 * 8 / 1e9}
+    web = {"kind": "deployment", "name": "web", "cpu_m": 6000, "replicas": 2, "image": {"mib": 1000}, "start_s": 0}
+    simulation, workloads = opened(scenario(web, registry=link, parameters={"image_extract_mib_per_s": 1e9}), pool(2))
+    simulation.env.run(until=10 * MS_PER_S)
+    simulation.supply.lose(0, 1, NodeState.DOWN, "failure")
+    finish(simulation)
+    (found,) = workloads.results({})
+    assert found.ready_s.tolist() == pytest.approx([15.0], abs=3e-3)
+
+
 def rollout(strategy: str, pods: int = 70, nodes: int = 14, grace_s: float = 0.0, **how: Any) -> tuple[RunResult, Any]:
     part = {"kind": "deployment", "name": "web", "replicas": pods, "grace_s": grace_s}
     result = run(scenario({**part, "rollouts": [{"strategy": strategy, "at_h": [0.5], **how}]}), pool(nodes))

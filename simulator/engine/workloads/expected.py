@@ -18,10 +18,11 @@ from models.horizon import Horizon
 from models.parameter import Parameters
 from models.resources import CPU, MEMORY, PODS, ResourceAxes
 from models.scenario import Scenario
-from models.scenario_workloads import CronJobPart, DeploymentPart, GangPart, HpaPart, JobPart, MetricPart
+from models.scenario_workloads import CronJobPart, DeploymentPart, GangPart, HpaPart, JobPart, MetricPart, SessionsPart
 from models.units import MS_PER_H, MS_PER_S
 from models.workload import Workload
 from simulator.engine.workloads.curve import Steps
+from simulator.engine.workloads.offered import expected_sessions
 from simulator.engine.workloads.platform import meshed
 from simulator.engine.workloads.setup import Prepared, workload_setup
 from simulator.engine.workloads.surge import surge_pods
@@ -44,6 +45,8 @@ def with_workloads(demand: Demand, scenario: Scenario, parameters: Parameters) -
 def expected_pods(item: Prepared, horizon: Horizon) -> Floats:
     """Pods of one workload by hour: float64 [hours]."""
     part = item.part
+    if isinstance(part, SessionsPart):
+        return expected_sessions(part, item.load or Steps((0,), (0.0,)), horizon.hours)
     if isinstance(part, DeploymentPart):
         return _of_deployment(item, part, horizon.hours)
     if isinstance(part, GangPart):

@@ -26,6 +26,7 @@ class _Pull:
     image: ImagePart
     waiters: list[Done] = field(default_factory=list)
     number: int = -1
+    size: float = 0.0
 
 
 @dataclass
@@ -54,10 +55,16 @@ class Images:
 
     def forget(self, slot: int) -> None:
         """The node at `slot` is gone, with its images; what it was pulling is given up."""
+        self.interrupt(slot)
+        self._nodes.pop(slot, None)
+
+    def interrupt(self, slot: int) -> None:
+        """The node at `slot` is down: what it was pulling is given up, what it has stays on its disk."""
         self._settle()
-        node = self._nodes.pop(slot, None)
+        node = self._nodes.get(slot)
         if node is None:
             return
+        self._nodes[slot] = _Node(layers=node.layers)
         for number in [number for number, (where, _) in self._running.items() if where == slot]:
             del self._running[number]
             self._link.cancel(number, self._now)
@@ -96,21 +103,19 @@ class Images:
             if pull.image.base and pull.image.base in bases and f"base/{pull.image.base}" not in node.layers:
                 return
             node.queue.popleft()
-            size = self._missing(node, pull.name, pull.image)
             self._numbers += 1
-            pull.number = self._numbers
+            pull.number, pull.size = self._numbers, self._missing(node, pull.name, pull.image)
             node.active += 1
-            self.pulled_mib += size
+            self.pulled_mib += pull.size
             self._running[pull.number] = (slot, pull)
-            self._link.start(pull.number, size, self._now)
+            self._link.start(pull.number, pull.size, self._now)
             self.most_at_once = max(self.most_at_once, len(self._running))
 
     def _settle(self) -> None:
         """Transfers that are over by now leave the link; their images are unpacked."""
         for number in self._link.finished(self._now):
             slot, pull = self._running.pop(number)
-            size = pull.image.mib + pull.image.base_mib
-            self._later(ceil(size / self._extract * MS_PER_S) if self._extract > 0 else 0, slot, pull)
+            self._later(ceil(pull.size / self._extract * MS_PER_S), slot, pull)
 
     def _later(self, delay_ms: int, slot: int, pull: _Pull) -> None:
         """The image is there after unpacking, unless the node has gone meanwhile; then the node's next pull begins."""

@@ -30,6 +30,7 @@ class WorkloadLog:
         self._waits: list[int] = []
         self._pulls: list[int] = []
         self._ready: list[int] = []
+        self._ready_by_pool: dict[str, list[int]] = {}
         self.ready_changes: list[tuple[int, int]] = [(-1, 0)]
 
     def created(self, now: int, count: int) -> None:
@@ -54,9 +55,10 @@ class WorkloadLog:
         """Its image was there so long after."""
         self._pulls.append(pull_ms)
 
-    def became_ready(self, now: int, created_ms: int) -> None:
-        """One pod is Ready."""
+    def became_ready(self, now: int, created_ms: int, pool: str) -> None:
+        """One pod is Ready, on a node of `pool`."""
         self._ready.append(now - created_ms)
+        self._ready_by_pool.setdefault(pool, []).append(now - created_ms)
         self._ready_now(now, 1)
 
     def _ready_now(self, now: int, change: int) -> None:
@@ -86,6 +88,7 @@ class WorkloadLog:
             pod_hours=pod_hours,
             extended_hours={axis: amount * pod_hours for axis, amount in extended.items()},
             ready_s=np.array(self._ready, np.float64) / MS_PER_S,
+            ready_by_pool_s={pool: np.array(ms, np.float64) / MS_PER_S for pool, ms in sorted(self._ready_by_pool.items())},
             wait_s=np.array(self._waits, np.float64) / MS_PER_S,
             pull_s=np.array(self._pulls, np.float64) / MS_PER_S,
             lost=self.lost,

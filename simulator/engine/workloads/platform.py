@@ -60,6 +60,12 @@ def meshed(demand: Demand, platform: PlatformPart, parameters: Parameters) -> De
     return replace(demand, requests=requests, workloads=tuple(rows))
 
 
+def bare(workload: Workload, platform: PlatformPart, parameters: Parameters) -> Workload:
+    """A workload of a `meshed` demand as it was measured."""
+    tax = proxy(platform.mesh, parameters) if platform.mesh_measured and _carries(workload) else Proxy()
+    return replace(workload, cpu_m=workload.cpu_m - tax.cpu_m, memory_mib=workload.memory_mib - tax.memory_mib)
+
+
 def _carries(workload: Workload) -> bool:
     return workload.workload_class == "service" and not workload.controlled
 
@@ -102,7 +108,7 @@ def platform_document(demand: Demand, scenario: Scenario, bare: NodeShape, param
 
 def _meshed_pods(demand: Demand, scenario: Scenario) -> NDArray[np.float64]:
     """Pods that carry a proxy, or would: float64 [hours]."""
-    plain = {part.full_name for part in scenario.workloads if part.kind != "deployment" or not part.meshed}
+    plain = {part.full_name for part in scenario.workloads if part.kind not in ("deployment", "sessions") or not part.meshed}
     rows = [
         np.asarray(workload.replicas, np.float64)
         for workload in demand.workloads

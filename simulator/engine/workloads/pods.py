@@ -16,7 +16,7 @@ from models.scenario_workloads import PodPart
 from models.units import MS_PER_S
 from simulator.engine.environment import HybridEnvironment
 from simulator.engine.provisioning import lognormal_s
-from simulator.engine.recorder import Recorder
+from simulator.engine.recorder import NodeState, Recorder
 from simulator.engine.state import State, eligible
 from simulator.engine.trace import PodShape
 from simulator.engine.workloads.images import Images
@@ -169,6 +169,8 @@ class PodHub:
 
     def _lost(self, pod: Pod) -> None:
         """The node is gone and the pod with it: what the kernel put back into the queue is no longer wanted."""
+        if self._nodes.state[pod.slot] is not NodeState.UP:
+            self.images.interrupt(pod.slot)
         stopped, pod.stopped = pod.stopped, True
         if not stopped:
             pod.owner.log.stopped(self.env.ms, pod.placed_ms, pod.ready_ms)
@@ -187,7 +189,7 @@ class PodHub:
         self.images.fetch(slot, part.full_name, part.image, lambda: self._running(pod))
 
     def _running(self, pod: Pod) -> None:
-        if self.by_number.get(pod.number) is not pod or pod.running_ms != NOT_YET:
+        if self.by_number.get(pod.number) is not pod or pod.stopped:
             return
         pod.running_ms = self.env.ms
         pod.owner.log.pulled(pod.running_ms - pod.placed_ms)
@@ -201,7 +203,8 @@ class PodHub:
         if self.by_number.get(pod.number) is not pod or pod.stopped:
             return
         pod.ready_ms = self.env.ms
-        pod.owner.log.became_ready(pod.ready_ms, pod.created_ms)
+        state = self.env.state
+        pod.owner.log.became_ready(pod.ready_ms, pod.created_ms, state.layout.pools[state.pool_of[pod.slot]].name)
         pod.owner.pod_ready(pod)
 
 

@@ -31,10 +31,13 @@ def _one(results: Sequence[WorkloadResult]) -> dict[str, Any]:
         "extended_hours": {axis: _mean([r.extended_hours[axis] for r in results]) for axis in first.extended_hours},
         "lost": _mean([r.lost for r in results]),
         "ready_s": _percentiles([r.ready_s for r in results]),
+        "ready_by_pool_s": _by_pool(results),
         "wait_s": _percentiles([r.wait_s for r in results]),
         "pull_s": _percentiles([r.pull_s for r in results]),
         "headroom": _headroom(results),
     }
+    if first.kind == "sessions":
+        return document
     if first.kind == "deployment":
         return document | {
             "replicas": [[second, count] for second, count in first.replicas],
@@ -54,6 +57,11 @@ def _percentiles(parts: Sequence[NDArray[np.float64]]) -> dict[str, float] | Non
     if not values.size:
         return None
     return {f"p{q}": round(float(np.percentile(values, q)), 3) for q in (50, 95, 99)}
+
+
+def _by_pool(results: Sequence[WorkloadResult]) -> dict[str, dict[str, float] | None]:
+    pools = sorted({pool for result in results for pool in result.ready_by_pool_s})
+    return {pool: _percentiles([r.ready_by_pool_s[pool] for r in results if pool in r.ready_by_pool_s]) for pool in pools}
 
 
 def _headroom(results: Sequence[WorkloadResult]) -> dict[str, Any]:

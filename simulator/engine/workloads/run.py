@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.scenario_workloads import DeploymentPart, GangPart
+from models.scenario_workloads import DeploymentPart, GangPart, SessionsPart
 from models.units import MS_PER_H
 from models.workload_result import WorkloadResult
 from models.zones import Provisioning
@@ -18,10 +18,11 @@ from simulator.engine.workloads.hpa_control import HpaController
 from simulator.engine.workloads.images import Images
 from simulator.engine.workloads.jobs import Jobs
 from simulator.engine.workloads.pods import PodHub, StartTimes, pods_per_node
+from simulator.engine.workloads.sessions import Sessions
 from simulator.engine.workloads.setup import Prepared, WorkloadSetup
 from simulator.streams import Streams
 
-Controller = Deployment | Jobs | Gang
+Controller = Deployment | Jobs | Gang | Sessions
 
 
 class RunningWorkloads:
@@ -37,15 +38,17 @@ class RunningWorkloads:
         self.controllers: list[Controller] = []
         first = env.state.trace.pods
         for item in setup.workloads:
-            controller = self._controller(item)
+            controller = self._controller(item, streams)
             self.hub.register(controller, range(first, first + item.slots), streams(f"pod-start/{item.part.full_name}"))
             self.controllers.append(controller)
             first += item.slots
         deployments = [controller for controller in self.controllers if isinstance(controller, Deployment)]
         self.hpa = HpaController(env, deployments, event_driven=event_driven)
 
-    def _controller(self, item: Prepared) -> Controller:
+    def _controller(self, item: Prepared, streams: Streams) -> Controller:
         part = item.part
+        if isinstance(part, SessionsPart):
+            return Sessions(self.hub, part, item.load or Steps((0,), (0.0,)), streams(f"sessions/{part.full_name}"))
         if isinstance(part, DeploymentPart):
             return Deployment(self.hub, part, item.replicas or Steps((0,), (0.0,)), list(item.rollouts), item.load)
         if isinstance(part, GangPart):

@@ -20,6 +20,7 @@ from models.scenario_workloads import (
     PodPart,
     RegistryPart,
     RolloutPart,
+    SessionsPart,
     WorkloadPart,
 )
 from models.units import MS_PER_H, MS_PER_S
@@ -27,17 +28,22 @@ from models.workload import Workload
 from simulator.engine.trace import PodShape
 from simulator.engine.workloads.cron import parse_cron
 from simulator.engine.workloads.curve import Steps, steps_of
-from simulator.engine.workloads.platform import proxy
+from simulator.engine.workloads.offered import expected_sessions
+from simulator.engine.workloads.platform import bare, proxy
 from simulator.engine.workloads.surge import surge_pods
 
 RUNS_AT_ONCE = 256
 """Runs of one CronJob or gang that may exist at the same time; more wait to be created."""
 
-PARAMETERS = (
-    "image_extract_mib_per_s", "istio_proxy_cpu_m", "istio_proxy_memory_mb", "linkerd_proxy_cpu_m", "linkerd_proxy_memory_mb",
-    "pod_start_p50_s", "pod_start_p95_s",
-)  # fmt: skip
-"""Catalog parameters behind workloads, for the list of what a result used."""
+PARAMETERS = ("image_extract_mib_per_s", "pod_start_p50_s", "pod_start_p95_s")
+"""Catalog parameters behind every workload."""
+
+
+def parameters_used(scenario: Scenario) -> tuple[str, ...]:
+    """Catalog parameters that workloads and a mesh read, for the list of what a result used."""
+    mesh = scenario.platform.mesh
+    proxies = () if mesh == "none" else (f"{mesh}_proxy_cpu_m", f"{mesh}_proxy_memory_mb")
+    return (*(PARAMETERS if scenario.workloads else ()), *proxies)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Prepared:
     """One workload: its part with requests filled in, the pod that the scheduler sees, and when things happen.
 
     `times_ms`: runs of a Job, CronJob or gang. `replicas`: what a Deployment starts with and follows; `load`: what its
-    autoscaler measures; `rollouts`: (ms, how). `slots`: how many of its pods may exist at one time.
+    autoscaler measures, or sessions begun per hour; `rollouts`: (ms, how). `slots`: how many of its pods may exist at one time.
     """
 
     part: WorkloadPart
@@ -108,9 +114,13 @@ def workload_setup(scenario: Scenario, measured: Mapping[str, Workload], horizon
 def setup_for(scenario: Scenario, demand: Demand, parameters: Parameters) -> WorkloadSetup | None:
     """`workload_setup` over the hours that a run of `demand` has, Deployments grown with it."""
     hours = min(scenario.engine.horizon_hours or demand.horizon.hours, demand.horizon.hours)
-    measured = {w.full_name: w for w in (*demand.workloads, *demand.replaced) if not w.controlled}
+    own = (bare(w, scenario.platform, parameters) for w in demand.workloads if not w.controlled)
+    measured = {w.full_name: w for w in (*own, *demand.replaced)}
     if demand.grown != 1.0:
-        grown = [p.model_copy(update={"times": p.times * demand.grown}) if p.kind == "deployment" else p for p in scenario.workloads]
+        grown = [
+            part.model_copy(update={"times": part.times * demand.grown}) if isinstance(part, DeploymentPart | SessionsPart) else part
+            for part in scenario.workloads
+        ]
         scenario = scenario.model_copy(update={"workloads": tuple(grown)})
     return workload_setup(scenario, measured, Horizon(demand.horizon.start, hours), parameters)
 
@@ -126,6 +136,10 @@ def _prepared(
     filled = _filled(part, copied, platform, parameters)
     if isinstance(filled, DeploymentPart):
         return _deployment(filled, copied, horizon)
+    if isinstance(filled, SessionsPart):
+        arrivals = steps_of(filled.arrivals, horizon, filled.times)
+        most = expected_sessions(filled, arrivals, horizon.hours).max(initial=0.0)
+        return Prepared(filled, _shape(filled), 2 * int(most) + 20, (), None, arrivals)
     times = _times(filled, horizon)
     per_run = filled.members if isinstance(filled, GangPart) else min(filled.parallelism, filled.completions)
     once = isinstance(filled, CronJobPart) and filled.concurrency_policy != "Allow"
@@ -145,7 +159,7 @@ def _filled(part: WorkloadPart, copied: Workload | None, platform: PlatformPart,
     """Requests of the measured workload where none are given, and the mesh's proxy on top."""
     cpu_m = part.cpu_m or (max(copied.cpu_m, 1) if copied else 1)
     memory_mib = part.memory_mib or (max(copied.memory_mib, 1) if copied else 1)
-    if part.meshed and isinstance(part, DeploymentPart):
+    if part.meshed and isinstance(part, DeploymentPart | SessionsPart):
         tax = proxy(platform.mesh, parameters)
         cpu_m, memory_mib = cpu_m + tax.cpu_m, memory_mib + tax.memory_mib
     extended = part.extended or (dict(copied.extended) if copied else {})
