@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.control import AwsPoolPart, DataPart, DeschedulerPart, KarpenterPart, UpgradePart, WaitPart
 from models.errors import Problem, ScenarioError, UnknownName
 from models.scenario_workloads import WORKLOAD_KINDS, PlatformPart, RegistryPart, WorkloadPart
+from models.scheduling import SchedulingPart
 from models.site import Site
 from models.workload import WorkloadClass
 
@@ -150,6 +151,12 @@ class EnginePart(Part):
         "standing", description="lead_time: nodes beyond existing_nodes stand only after the zone's lead time"
     )
     spot_interruptions_per_h: float = Field(0.02, ge=0.0, description="times an hour that a spot pool is wanted back")
+    scheduling: tuple[SchedulingPart, ...] = Field((), description="constraints of workloads; the first entry that names a workload counts")
+    preemption: bool = Field(False, description="pods of higher priority that find no node evict lower ones, as kube-scheduler does")
+    percentage_of_nodes_to_score: int = Field(100, ge=0, le=100, description="percentageOfNodesToScore; 0 adapts to the cluster's size")
+    start_latency_s: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
+        default_factory=dict, description="by zone: seconds a job holds its place before its work begins (image pull, driver)"
+    )
 
 
 class SloPart(Part):

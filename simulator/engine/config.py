@@ -69,7 +69,8 @@ class EngineConfig:
     node autoscaler: "grid" is the simple one of `Autoscaling`, the others follow the real programs. `risks` are the risks
     of single pools, by name, instead of `cloud`; `pool_failures` stands instead of `failures` in the same way (old servers).
     `start` dates hour 0, for schedules. `workloads` are run by their controllers; the trace needs their slots
-    (`Trace.with_dynamic(workloads.slots)`).
+    (`Trace.with_dynamic(workloads.slots)`). `preemption`: pods of higher priority evict lower ones. `start_latency_s` by pool:
+    how long a job holds its place before its work begins.
     """
 
     kubernetes_version: str = "1.36"
@@ -83,7 +84,7 @@ class EngineConfig:
     nodes_down: int = 0
     tree: bool | None = None
     autoscaler: str = "grid"
-    karpenter: KarpenterPart = KarpenterPart()
+    karpenter: KarpenterPart = field(default_factory=KarpenterPart)
     consolidates: bool = False
     flags: Mapping[str, Any] = field(default_factory=dict)
     descheduler: DeschedulerPart | None = None
@@ -91,4 +92,7 @@ class EngineConfig:
     upgrades: tuple[UpgradePart, ...] = ()
     risks: Mapping[str, CloudRisk] = field(default_factory=dict)
     start: datetime = datetime(2026, 1, 5, tzinfo=UTC)
+    preemption: bool = False
+    percentage_of_nodes_to_score: int = 100
+    start_latency_s: Mapping[str, float] = field(default_factory=dict)
     workloads: WorkloadSetup | None = None

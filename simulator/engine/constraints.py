@@ -73,6 +73,13 @@ class Constraints:
 FREE = Constraints()
 
 
+def joined(rules: Constraints | None, added: Constraints | None) -> Constraints | None:
+    """`rules` with the tolerations of `added` as well; either may be missing."""
+    if rules is None or added is None:
+        return rules or added
+    return replace(rules, tolerations=(*rules.tolerations, *added.tolerations))
+
+
 def taint_of(text: str) -> Taint:
     """A pool's taint from `key=value:Effect` or `key:Effect`.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.demand import Demand
+from models.errors import Problem, ScenarioError
 from models.fleet import Fleet, NodePool
 from models.generations import failures_at
 from models.horizon import Horizon
@@ -56,7 +58,16 @@ def prepare(
 ) -> Simulation:
     """Everything of a run at time 0, nodes of hour 0 standing, no pod arrived; `kernel` may be the interpreted twin."""
     seed = int(streams("ties").integers(1, 2**62)) if config.ties == "random" else 0
-    state = kernel(trace, fleet, POLICIES[config.policy], config.kubernetes_version, tie_seed=seed, tree=config.tree)
+    state = kernel(
+        trace,
+        _with_latency(fleet, config.start_latency_s),
+        POLICIES[config.policy],
+        config.kubernetes_version,
+        tie_seed=seed,
+        tree=config.tree,
+        percentage=config.percentage_of_nodes_to_score,
+        preemption=config.preemption,
+    )
     env = HybridEnvironment(state)
     recorder = Recorder(state)
     supply = Supply(env, recorder, config, streams)
@@ -71,6 +82,16 @@ def prepare(
     names = [pool.name for pool in state.layout.pools]
     order = [names.index(pool.name) for pool in fleet.pools]
     return Simulation(env, state, recorder, supply, autoscaler, order, controls, workloads)
+
+
+def _with_latency(fleet: Fleet, latency_s: Mapping[str, float]) -> Fleet:
+    """The fleet whose pools start jobs that late."""
+    if not latency_s:
+        return fleet
+    pools = (
+        replace(pool, start_latency_ms=round(latency_s.get(pool.name, pool.start_latency_ms / MS_PER_S) * MS_PER_S)) for pool in fleet.pools
+    )
+    return Fleet(tuple(pools))
 
 
 def run_once(
@@ -106,7 +127,19 @@ def config_for(fleet: Fleet, scenario: Scenario) -> EngineConfig:
         cloud=CloudRisk(parameters["on_demand_refused_share"]) if scenario.engine.failures else CloudRisk(),
         **control_settings(fleet, scenario, parameters),
         autoscaling=Autoscaling(SCAN_S[scenario.engine.autoscaler], IDLE_S[scenario.engine.autoscaler]),
+        preemption=scenario.engine.preemption,
+        percentage_of_nodes_to_score=scenario.engine.percentage_of_nodes_to_score,
+        start_latency_s=_start_latency(fleet, scenario),
     )
+
+
+def _start_latency(fleet: Fleet, scenario: Scenario) -> dict[str, float]:
+    """Seconds before a job's work begins, by pool, from those by zone; an unknown zone is a ScenarioError."""
+    asked, zones = scenario.engine.start_latency_s, {pool.zone for pool in fleet.pools}
+    if unknown := [name for name in asked if name not in zones | {zone.name for zone in scenario.zones}]:
+        mend = f"name one of {', '.join(sorted(zones))}"
+        raise ScenarioError([Problem("engine.start_latency_s", f"no zone {name!r}", mend) for name in unknown])
+    return {pool.name: asked[pool.zone] for pool in fleet.pools if pool.zone in asked}
 
 
 def _old_servers(scenario: Scenario, young: FailureModel, parameters: Parameters) -> dict[str, FailureModel]:
@@ -125,6 +158,7 @@ def rules_for(scenario: Scenario) -> DemandRules:
         data=data,
         data_stays_above_gb_per_pod_h=above,
         tenants=tenants_of(scenario),
+        scheduling=scenario.engine.scheduling,
     )
 
 

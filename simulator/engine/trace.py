@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from models.control import DataPart
 from models.demand import Demand
 from models.errors import MetricsError, Problem
+from models.scheduling import SchedulingPart
 from models.units import MS_PER_H
 from models.workload import Workload, WorkloadClass
-from simulator.engine.constraints import Constraints, check_rules
+from simulator.engine.constraints import Constraints, check_rules, joined
 from simulator.engine.egress import data_of, moved, stays_with
+from simulator.engine.pod_rules import scheduled
 from simulator.engine.tenants import Tenants
 from simulator.engine.trace_kernels import asked_by_hour, newest_first
 from simulator.streams import Streams
@@ -188,7 +190,8 @@ class DemandRules:
     """How replicas become pods. `pinned_share`: part of every Deployment whose users are homed privately, None = free.
 
     With `jitter`, growth and shrinkage of an hour are spread over it by the stream "trace"; else they happen at once.
-    With `expected`, workloads of controllers become pods as expected by hour; else their controllers make them.
+    With `expected`, workloads of controllers become pods as expected by hour; else their controllers make them. `scheduling`
+    gives workloads their constraints.
     """
 
     pinned_share: float | None = None
@@ -200,6 +203,7 @@ class DemandRules:
     data: tuple[DataPart, ...] = ()
     data_stays_above_gb_per_pod_h: float | None = None
     tenants: Tenants = field(default_factory=Tenants)
+    scheduling: tuple[SchedulingPart, ...] = ()
 
 
 def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | None = None) -> Trace:
@@ -217,9 +221,9 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
     for position, workload in enumerate(counted):
         for home, at_home in _homes(workload, np.asarray(workload.replicas[:hours], np.int64), rules):
-            pod = replace(_pod_shape(workload, home), data=moved(data_of(workload, rules.data)))
+            pod = replace(_pod_shape(workload, home), data=moved(data_of(workload, rules.data)), **scheduled(workload, rules.scheduling))
             for tenant, replicas in rules.tenants.parts(at_home, position, len(counted)):
-                own = replace(pod, rules=rules.tenants.constraints(tenant) or pod.rules)
+                own = replace(pod, rules=joined(pod.rules, rules.tenants.constraints(tenant)))
                 starts, ends = _lives(workload, replicas, rng, rules.jitter)
                 parts.append((starts, ends - starts, index.setdefault(own, len(index))))
     none = [np.zeros(0, np.int64)]

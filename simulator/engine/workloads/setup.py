@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from models.demand import Demand
@@ -25,6 +25,7 @@ from models.scenario_workloads import (
 )
 from models.units import MS_PER_H, MS_PER_S
 from models.workload import Workload
+from simulator.engine.pod_rules import Named, scheduled
 from simulator.engine.trace import PodShape
 from simulator.engine.workloads.cron import parse_cron
 from simulator.engine.workloads.curve import Steps, steps_of
@@ -95,7 +96,8 @@ def workload_setup(scenario: Scenario, measured: Mapping[str, Workload], horizon
         if part.suspend:
             continue
         try:
-            found.append(_prepared(part, measured, horizon, scenario.platform, parameters))
+            item = _prepared(part, measured, horizon, scenario.platform, parameters)
+            found.append(replace(item, shape=_constrained(item.shape, part, scenario)))
         except ScenarioError as error:
             problems += error.problems
         except UnknownName as error:
@@ -178,6 +180,15 @@ def _shape(part: WorkloadPart) -> PodShape:
         home=part.home,
         fixed_end=isinstance(part, DeploymentPart),
     )
+
+
+def _constrained(shape: PodShape, part: WorkloadPart, scenario: Scenario) -> PodShape:
+    """The pod with what the scenario's scheduling entries say of its workload."""
+    fields = scheduled(Named(part.name, part.namespace), scenario.engine.scheduling)
+    if fields.get("grace_ms"):
+        mend = "its controller ends its pods: use the workload's own grace_s"
+        raise ScenarioError([Problem(f"engine.scheduling for {part.full_name}", "stop_s of a workload with a controller", mend)])
+    return replace(shape, **fields)
 
 
 def _deployment(part: DeploymentPart, copied: Workload | None, horizon: Horizon) -> Prepared:
