@@ -13,7 +13,7 @@ from simulator.engine.autoscalers.cluster_autoscaler_balance import Ratios, shar
 from simulator.engine.autoscalers.cluster_autoscaler_flags import read_groups
 from simulator.engine.autoscalers.cluster_autoscaler_growth import grow
 from simulator.engine.autoscalers.cluster_autoscaler_limits import Limits
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Disruption, View, judge
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import View, judge
 from simulator.engine.autoscalers.replay import Replay, replay
 from simulator.engine.kube.objects import HOSTNAME, ZONE, Node, Pod, PodTerm, Selector, Taint
 
@@ -241,7 +241,7 @@ def test_a_node_with_gpus_is_used_as_far_as_its_gpus_are() -> None:
 
 def shrink(budget: dict[str, Any] | None) -> Replay:
     """Ten pods of 2 cpu on nodes of 4, then four: nodes with one pod each could be merged."""
-    more = {"disruption_budgets": {"web": budget}} if budget else {}
+    more = {"pod_disruption_budgets": [{"selector": {"matchLabels": {"app": "web"}}, **budget}]} if budget else {}
     flags = {"scale-down-utilization-threshold": "0.6", "unremovable-node-recheck-timeout": "5s"}
     return run([10] * 25 + [4] * 60, flags, {"cpu": "1900m", "memory": "1Gi"}, **more)
 
@@ -266,16 +266,8 @@ def test_a_budget_holds_a_node_back_in_simulation() -> None:
     view = View(
         np.full((2, 2), 10_000), np.full((2, 2), 8_000), np.array([[1], [1]]), two, np.ones(2, bool), np.array([[2000, 1]]), np.arange(2)
     )
-    assert judge(view, [0], spare={0: 1}).removable == (0,)
-    assert judge(view, [0], spare={0: 0}).stuck == (0,)
-
-
-def test_what_a_budget_wants_healthy() -> None:
-    assert [Disruption(2).healthy(5), Disruption(0.5, share=True).healthy(5), Disruption(0.25, share=True, missing=True).healthy(6)] == [
-        2,
-        3,
-        4,
-    ]
+    assert judge(view, [0], spare=[((0,), 1)]).removable == (0,)
+    assert judge(view, [0], spare=[((0,), 0)]).stuck == (0,)
 
 
 def test_no_more_nodes_are_looked_at_than_could_be_deleted() -> None:
@@ -296,5 +288,6 @@ def test_shapes_with_rules_run_in_a_replay() -> None:
     assert "what keeps pods apart is not modelled there" in found.warnings[-1]
 
 
-def test_a_budget_for_a_shape_that_is_not_there_is_named() -> None:
-    assert run([0] * 3, disruption_budgets={"wep": {"maxUnavailable": 1}}).warnings == ("input: disruption_budgets.wep names no shape",)
+def test_a_budget_about_no_shape_is_named() -> None:
+    budget = {"selector": {"matchLabels": {"app": "wep"}}, "maxUnavailable": 1}
+    assert run([0] * 3, pod_disruption_budgets=[budget]).warnings == ("input: pod_disruption_budgets[0] is about no shape",)

@@ -8,7 +8,7 @@ Source: kubernetes/autoscaler cluster-autoscaler/config/flags at 1.36.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.errors import Problem, UnknownName
@@ -16,8 +16,8 @@ from models.units import duration_s
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.autoscalers.cluster_autoscaler_balance import Ratios
 from simulator.engine.autoscalers.cluster_autoscaler_limits import Limits
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Disruption
 from simulator.engine.autoscalers.expanders import EXPANDERS, chain_problem
+from simulator.engine.autoscalers.karpenter_pdb import PodBudget
 
 GIB = 2**30
 
@@ -53,7 +53,7 @@ class ScaleDownSettings:
 @dataclass(frozen=True, slots=True)
 class GroupsFile:
     """A parsed groups file; `label` is the node label whose value names a node's group, `boot_ms` creation to ready where
-    given, `budgets` the disruption budget of each shape that has one.
+    given, `budgets` the PodDisruptionBudgets.
     """
 
     groups: tuple[NodeGroup, ...]
@@ -62,7 +62,7 @@ class GroupsFile:
     label: str
     boot_ms: Mapping[str, int]
     warnings: tuple[str, ...] = ()
-    budgets: Mapping[str, Disruption] = field(default_factory=dict)
+    budgets: tuple[PodBudget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

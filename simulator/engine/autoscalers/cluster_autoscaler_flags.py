@@ -18,13 +18,13 @@ from models.units import MS_PER_S, cpu_m, duration_s, quantity
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, ScaleUpSettings
 from simulator.engine.autoscalers.cluster_autoscaler_balance import differing_labels
 from simulator.engine.autoscalers.cluster_autoscaler_flag_values import GroupsFile, ScaleDownSettings, flag_values, read_flags
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import Disruption
+from simulator.engine.autoscalers.karpenter_pdb import read_pod_budgets
 from simulator.engine.kube.objects import CPU, PODS, Amounts, Node, Taint
 from simulator.yaml_text import parse_yaml
 
 __all__ = ["LABEL", "GroupsFile", "ScaleDownSettings", "amounts", "read_groups"]
 
-KNOWN_KEYS = ("groups", "priorities", "expander", "flags", "zone_label", "template_overhead", "disruption_budgets")
+KNOWN_KEYS = ("groups", "priorities", "expander", "flags", "zone_label", "template_overhead", "pod_disruption_budgets")
 _NOT_RE2 = re.compile(r"\(\?(?:[=!#>]|<[=!]|P=)|\\[1-9]")
 USUAL_PODS = 110
 LABEL = "placement.burstline.dev/zone"
@@ -43,33 +43,12 @@ def read_groups(document: Mapping[str, Any], place: str, ignore: tuple[str, ...]
     label = str(document.get("zone_label") or LABEL)
     bodies = _by_name(document.get("groups"))
     groups = _groups(bodies, label, place, problems, warnings)
-    budgets = _budgets(document.get("disruption_budgets") or {}, f"{place}: disruption_budgets", problems)
+    budgets = read_pod_budgets(document.get("pod_disruption_budgets") or [], f"{place}: pod_disruption_budgets", problems)
     if problems:
         raise InputError(problems)
     warnings += _of_expanders(up, groups, place) + _of_balancing(up, groups, place)
     boots = {str(name): round(duration_s(body["boot"]) * MS_PER_S) for name, body in bodies.items() if "boot" in body}
     return GroupsFile(groups, up, read.down, label, boots, tuple(warnings), budgets)
-
-
-def _budgets(raw: Any, place: str, problems: list[Problem]) -> dict[str, Disruption]:
-    """Shape -> its PodDisruptionBudget, `{minAvailable: 2}` or `{maxUnavailable: 25%}`."""
-    if not isinstance(raw, Mapping):
-        problems.append(Problem(place, repr(raw)[:80], "write shape: {maxUnavailable: 1}"))
-        return {}
-    found = {}
-    for name, body in raw.items():
-        try:
-            ((key, value),) = body.items()
-            share = str(value).endswith("%")
-            amount = float(str(value).removesuffix("%")) / (100 if share else 1)
-            if key not in ("minAvailable", "maxUnavailable") or amount < 0:
-                raise ValueError(f"{key} {value}")
-            found[str(name)] = Disruption(amount, share, key == "maxUnavailable")
-        except (ValueError, TypeError, AttributeError) as error:
-            problems.append(
-                Problem(f"{place}.{name}", repr(body)[:80], f"give minAvailable or maxUnavailable, a number or a share ({error})")
-            )
-    return found
 
 
 def _by_name(raw: Any) -> Any:

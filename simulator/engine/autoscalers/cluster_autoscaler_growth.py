@@ -162,7 +162,7 @@ def _played(start: Start, streams: Streams) -> Course:
     world = World(env, start.kinds, streams, Latencies(pace=0.0))
     _stand(world, start)
     _wait(world, start, streams)
-    file = GroupsFile(start.groups, start.settings, replace(start.down, enabled=False, new_pod_delay_s=0.0), "", {})
+    file = GroupsFile(start.groups, start.settings, replace(start.down, enabled=False, new_pod_delay_s=0.0, provision_s=OLD_MS), "", {})
     autoscaler = ClusterAutoscaler(world, file, {}, streams, crowded=True, standing=_by_node(start.bound))
     env.process(autoscaler.run())
     while True:

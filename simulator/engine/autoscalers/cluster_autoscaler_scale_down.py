@@ -8,7 +8,6 @@ budgets) and simulator/cluster.go at 1.36.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,10 @@ from simulator.engine.autoscalers.binpacking import Matrix, Vector, fill
 
 GPUS = ("nvidia.com/gpu", "habana.ai/gaudi", "gpu.intel.com/i915", "amd.com/gpu", "microsoft.com/directx")
 """Resources that make a node one with GPUs (utils/gpu, GPUVendorResourceNames)."""
+
+
+Spare = tuple[tuple[int, ...], int]
+"""Kinds that a disruption budget is about, and how many of their pods may go now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +68,12 @@ def utilisation(allocatable: Matrix, free: Matrix) -> NDArray[np.float64]:
     return np.asarray(((room - free[:, :2]) / room).max(axis=1), dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Disruption:
-    """A PodDisruptionBudget: pods that must stay, or pods that may be missing; shares count of the wanted replicas."""
-
-    amount: float
-    share: bool = False
-    missing: bool = False
-
-    def healthy(self, replicas: int) -> int:
-        """How many pods have to run while `replicas` are wanted.
-
-        >>> Disruption(0.25, share=True).healthy(10), Disruption(1, missing=True).healthy(10)
-        (3, 9)
-        """
-        amount = math.ceil(self.amount * replicas) if self.share else int(self.amount)
-        return max(replicas - amount, 0) if self.missing else amount
-
-
-def judge(view: View, candidates: Sequence[int], most: int | None = None, spare: Mapping[int, int] | None = None) -> Verdict:
+def judge(view: View, candidates: Sequence[int], most: int | None = None, spare: Sequence[Spare] = ()) -> Verdict:
     """Try to empty every candidate in turn, until `most` could go; what moves stays moved for the candidates after it.
 
-    spare : kind -> pods that its disruption budget lets go; a node with a pod of a kind without any left stays.
+    spare : what each disruption budget lets go; a node with a pod that a budget without anything left is about stays.
     """
-    left = dict(spare or {})
+    left = [allowed for _, allowed in spare]
     free, counts, home = view.free, view.counts, view.home.copy()
     removable: list[int] = []
     stuck: list[int] = []
@@ -97,13 +82,14 @@ def judge(view: View, candidates: Sequence[int], most: int | None = None, spare:
             break
         at_home = bool(home[node])
         home[node] = False
-        held = any(left.get(int(kind), 1) < 1 for kind in np.flatnonzero(counts[node]))
+        about = [int(counts[node, list(kinds)].sum()) for kinds, _ in spare]
+        held = any(pods and allowed < 1 for pods, allowed in zip(about, left, strict=True))
         moved = None if held else _rehomed(view, free, counts, home, node)
         if moved is None:
             home[node] = at_home
             stuck.append(node)
         else:
-            left = {kind: amount - int(counts[node, kind]) for kind, amount in left.items()}
+            left = [allowed - pods for allowed, pods in zip(left, about, strict=True)]
             free, counts = moved
             removable.append(node)
     return Verdict(tuple(removable), tuple(stuck))

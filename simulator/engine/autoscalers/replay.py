@@ -20,7 +20,7 @@ from models.units import MS_PER_S
 from simulator.engine.autoscalers import karpenter_pace
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.binpacking_pods import constrained
-from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, amounts, read_groups
+from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile, read_groups
 from simulator.engine.autoscalers.karpenter_input import preferences, read_karpenter
 from simulator.engine.autoscalers.never_starts import idle_pool_shapes, idle_shapes
 from simulator.engine.autoscalers.polling import Story
@@ -101,15 +101,12 @@ def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, 
     """Run the autoscaler that the document describes against its curve."""
     if "pools" in document:
         document = as_curve(document)
-        return _karpenter(document, read_curve(document, place, rules=True), seed, place)
-    return _cluster_autoscaler(document, read_curve(document, place, rules=True), seed, place, event_driven)
+        return _karpenter(document, read_curve(document, place), seed, place)
+    return _cluster_autoscaler(document, read_curve(document, place), seed, place, event_driven)
 
 
-def read_curve(document: Mapping[str, Any], place: str, *, rules: bool = False) -> Curve:
-    """`shapes` (name -> cpu, memory, other resources) and `replicas_by_second` (name -> one number each second).
-
-    rules : shapes may also say where their pods may run (`replay_shapes`).
-    """
+def read_curve(document: Mapping[str, Any], place: str) -> Curve:
+    """`shapes` (name -> resources, and where pods may run: `replay_shapes`) and `replicas_by_second` (name -> one number each second)."""
     shapes, replicas = document.get("shapes"), document.get("replicas_by_second")
     if not isinstance(shapes, Mapping) or not isinstance(replicas, Mapping) or set(shapes) != set(replicas) or not shapes:
         found = f"shapes {_names(shapes)}, replicas_by_second {_names(replicas)}"
@@ -117,23 +114,12 @@ def read_curve(document: Mapping[str, Any], place: str, *, rules: bool = False) 
     problems: list[Problem] = []
     pods: list[Pod] = []
     for name, shape in shapes.items():
-        if rules:
-            pods.append(read_shape(str(name), shape, f"{place}: shapes.{name}", problems) or Pod(str(name)))
-        else:
-            pods.append(_plain(str(name), shape, f"{place}: shapes.{name}", problems))
+        pods.append(read_shape(str(name), shape, f"{place}: shapes.{name}", problems) or Pod(str(name)))
         if not isinstance(replicas[name], Sequence) or not all(isinstance(n, int) and n >= 0 for n in replicas[name]):
             problems.append(Problem(f"{place}: replicas_by_second.{name}", repr(replicas[name])[:80], "list whole numbers, one a second"))
     if problems:
         raise InputError(problems)
     return Curve(tuple(map(str, shapes)), tuple(pods), tuple(tuple(replicas[name]) for name in shapes))
-
-
-def _plain(name: str, shape: Any, place: str, problems: list[Problem]) -> Pod:
-    try:
-        return Pod(name, amounts(shape), labels={"app": name})
-    except (ValueError, AttributeError) as error:
-        problems.append(Problem(place, repr(shape), str(error)))
-        return Pod(name)
 
 
 def _names(part: Any) -> str:
@@ -197,7 +183,9 @@ def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, pl
 def _unseen(curve: Curve, file: GroupsFile, place: str) -> list[str]:
     """What shapes and budgets ask for without effect on the Cluster Autoscaler here."""
     found = [f"{place}: shapes.{pod.name}: {what}" for pod in curve.pods for what in pod.unmodelled]
-    found += [f"{place}: disruption_budgets.{name} names no shape" for name in file.budgets if name not in curve.names]
+    for at, budget in enumerate(file.budgets):
+        if not any(budget.selector.matches(pod.labels) for pod in curve.pods):
+            found.append(f"{place}: pod_disruption_budgets[{at}] is about no shape")
     if file.down.enabled and any(constrained(pod) for pod in curve.pods):
         found.append(
             f"{place}: scale-down looks for homes by requests, taints and node labels; what keeps pods apart is not modelled there"

@@ -16,7 +16,7 @@ from simulator.engine.autoscalers.binpacking import Matrix, Vector
 from simulator.engine.autoscalers.binpacking_pods import Trial
 from simulator.engine.autoscalers.cluster_autoscaler import NodeGroup, held
 from simulator.engine.autoscalers.cluster_autoscaler_flags import GroupsFile
-from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS, Budget, View, due, judge, still_unneeded, utilisation
+from simulator.engine.autoscalers.cluster_autoscaler_scale_down import GPUS, Budget, Spare, View, due, judge, still_unneeded, utilisation
 from simulator.engine.autoscalers.polling import Story
 from simulator.engine.autoscalers.replay_rows import RunningPod
 from simulator.engine.autoscalers.replay_world import World
@@ -189,13 +189,13 @@ class ScaleDown:
         self.gone.append((world.now, world.machines[row].node.name))
         world.remove_node(row)
 
-    def _disruptions(self) -> dict[int, int]:
-        """Pods of each kind with a disruption budget that may go now."""
-        found, world = {}, self.world
-        for kind, pod in enumerate(world.kinds.pods):
-            if (budget := self.file.budgets.get(pod.name)) is not None:
-                running = sum(each.node >= 0 for each in world.live[kind])
-                found[kind] = max(running - budget.healthy(world.desired[kind]), 0)
+    def _disruptions(self) -> list[Spare]:
+        """What every disruption budget lets go now."""
+        found, world = [], self.world
+        for budget in self.file.budgets:
+            kinds = tuple(kind for kind, pod in enumerate(world.kinds.pods) if budget.selector.matches(pod.labels))
+            running = sum(pod.node >= 0 for kind in kinds for pod in world.live[kind])
+            found.append((kinds, budget.allowed(sum(world.desired[kind] for kind in kinds), running)))
         return found
 
     def _evict(self, row: int) -> Story:
@@ -203,12 +203,12 @@ class ScaleDown:
         world, end = self.world, self.world.now + in_ms(self.file.down.eviction_s)
         while True:
             spare = self._disruptions()
-            world.evict(row, frozenset(spare))
-            for kind, allowed in spare.items():
-                gone = [pod for pod in world.machines[row].pods if pod.kind == kind][:allowed]
+            world.evict(row, frozenset(kind for kinds, _ in spare for kind in kinds))
+            for kinds, allowed in spare:
+                gone = [pod for pod in world.machines[row].pods if pod.kind in kinds][:allowed]
                 for pod in gone:
                     world.delete_pod(pod)
-                if gone:
+                for kind in sorted({pod.kind for pod in gone}):
                     world.follow(kind, world.desired[kind])
             if not world.machines[row].pods or world.now + EVICTION_RETRY_MS > end:
                 return
