@@ -87,6 +87,8 @@ class ZonePart(Part):
     overcommit: float = Field(1.0, ge=1.0, le=16.0, description="vCPU per physical thread (openstack_vm only)")
     spare_nodes: int = Field(2, ge=0, description="nodes that may be down while demand is still met")
     max_nodes: int | None = Field(None, ge=0, description="most nodes that racks, power or budget allow")
+    racks: int | None = Field(None, ge=0, description="racks that may be filled; with their power they limit the nodes")
+    rack_kw: float | None = Field(None, gt=0.0, description="power of one rack; empty: the parameter rack_kw")
     lead_time_weeks: float = Field(8.0, ge=0.0, le=104.0, description="order to ready for pods")
     tenants: int = Field(1, ge=1, description="businesses that want a cluster of their own")
     tenancy: Literal["shared", "own_nodes", "own_cluster"] | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -214,7 +215,23 @@ def zone_build(part: ZonePart, values: Parameters, platform: PlatformPart | None
         private = ", ".join(name for name, kind in ZONES.items() if kind.private)
         raise ScenarioError(Problem(f"zones: {part.name}.kind", repr(part.kind), f"zones are owned; choose one of {private}"))
     flavour = platform.on_node(vm(part.vm)) if part.vm else None
-    return ZoneBuild(part, platform.on_node(server_of(part)), flavour, server_usd_parameter(part.server), values)
+    build = ZoneBuild(part, platform.on_node(server_of(part)), flavour, server_usd_parameter(part.server), values)
+    return build if part.racks is None else replace(build, part=_within_racks(build, part.racks))
+
+
+def _within_racks(build: ZoneBuild, racks: int) -> ZonePart:
+    """The zone with its `max_nodes` lowered to what the power of its racks carries, servers drawing their peak.
+
+    8 racks of 10 kW hold one server of 6.5 kW each: 8. Raises ScenarioError when a rack carries none.
+    """
+    part, watts = build.part, build.server.watts_peak
+    rack_kw = build.parameters["rack_kw"] if part.rack_kw is None else part.rack_kw
+    each = int(rack_kw * 1000.0 // watts) if watts > 0 else 0
+    if each < 1:
+        found = f"a server of {watts:g} W in a rack of {rack_kw:g} kW"
+        raise ScenarioError(Problem(f"zones: {part.name}.racks", found, "state watts_peak of the server, or the power of the rack"))
+    most = racks * each * build.per_server
+    return part.model_copy(update={"max_nodes": most if part.max_nodes is None else min(most, part.max_nodes)})
 
 
 def case(

@@ -10,11 +10,9 @@ import numpy as np
 from models.demand import Demand
 from models.errors import Problem, ScenarioError
 from models.fleet import Fleet, NodePool
-from models.generations import failures_at
 from models.horizon import Horizon
 from models.node import NodeShape
 from models.outcome import RunResult
-from models.parameter import Parameters
 from models.scenario import Scenario
 from models.units import MS_PER_DAY, MS_PER_H, MS_PER_S
 from models.zones import ZONES
@@ -22,6 +20,7 @@ from simulator import catalog
 from simulator.engine.config import IDLE_S, SCAN_S, Autoscaling, CloudRisk, EngineConfig, FailureModel
 from simulator.engine.controls import Controls, control_settings, start_controls, with_controls
 from simulator.engine.environment import HybridEnvironment, Story
+from simulator.engine.failure_rates import pool_failures
 from simulator.engine.failures import start_failures, start_interruptions
 from simulator.engine.node_autoscalers import NODE_AUTOSCALERS, NodeAutoscaler
 from simulator.engine.policies import POLICIES
@@ -123,7 +122,7 @@ def config_for(fleet: Fleet, scenario: Scenario) -> EngineConfig:
         ties=scenario.engine.ties,
         provisioning={pool.name: kinds[pool.kind] for pool in fleet.pools},
         failures=failures if scenario.engine.failures else FailureModel(),
-        pool_failures=_old_servers(scenario, failures, parameters) if scenario.engine.failures else {},
+        pool_failures=pool_failures(scenario, fleet, failures, parameters) if scenario.engine.failures else {},
         cloud=CloudRisk(parameters["on_demand_refused_share"]) if scenario.engine.failures else CloudRisk(),
         **control_settings(fleet, scenario, parameters),
         autoscaling=Autoscaling(SCAN_S[scenario.engine.autoscaler], IDLE_S[scenario.engine.autoscaler]),
@@ -140,12 +139,6 @@ def _start_latency(fleet: Fleet, scenario: Scenario) -> dict[str, float]:
         mend = f"name one of {', '.join(sorted(zones))}"
         raise ScenarioError([Problem("engine.start_latency_s", f"no zone {name!r}", mend) for name in unknown])
     return {pool.name: asked[pool.zone] for pool in fleet.pools if pool.zone in asked}
-
-
-def _old_servers(scenario: Scenario, young: FailureModel, parameters: Parameters) -> dict[str, FailureModel]:
-    """Failures of the zones whose servers are old enough to fail more often."""
-    old = {zone.name: failures_at(young.per_year, zone.age_years, parameters) for zone in scenario.zones}
-    return {name: replace(young, per_year=rate) for name, rate in old.items() if rate != young.per_year}
 
 
 def rules_for(scenario: Scenario) -> DemandRules:

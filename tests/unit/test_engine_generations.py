@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.energy import energy_by_hour_kwh, power_by_hour_w, power_w
+from models.errors import ScenarioError
 from models.fleet import Fleet, NodePool
 from models.generations import failures_at
 from models.horizon import Horizon
@@ -134,3 +135,41 @@ def test_the_crossover_is_the_first_age_at_which_new_servers_cost_less() -> None
     assert 7 < found.crossover_age < 22
     assert all(age < found.crossover_age for age, old, new in found.years if old <= new)
     assert all(b[1] > a[1] for a, b in zip(found.years, found.years[1:], strict=False))  # old servers get dearer every year
+
+
+DGX = {"name": "dgx-a100", "threads": 256, "memory_gib": 1024, "extended": {"nvidia.com/gpu": 8}, "watts_idle": 1500, "watts_peak": 6500}
+
+
+def test_every_gpu_adds_its_failures_to_the_server_s() -> None:
+    farm = catalog.load_scenario("half-private-40").varied({"zones.0.own_server": DGX})
+    fleet = fleet_for(farm, {"prod-bm": 4})
+    assert config_for(fleet, farm).pool_failures["prod-bm"].per_year == pytest.approx(0.04 + 8 * 0.106)
+    assert config_for(fleet, farm.varied({"engine.failures": False})).pool_failures == {}
+
+
+@pytest.mark.parametrize(("racks", "rack_kw", "most"), [(8, 10.0, 8), (8, 14.0, 16), (0, 10.0, 0)])
+def test_the_power_of_the_racks_limits_the_servers(racks: int, rack_kw: float, most: int) -> None:
+    """Case G8: eight racks of 10 kW hold one server of 6.5 kW each."""
+    part = catalog.load_scenario("half-private-40").varied(
+        {"zones.0.own_server": DGX, "zones.0.racks": racks, "zones.0.rack_kw": rack_kw}
+    ).zones[0]  # fmt: skip
+    assert catalog.zone_build(part, catalog.parameters({})).part.max_nodes == most
+    fewer = part.model_copy(update={"max_nodes": 3})
+    assert catalog.zone_build(fewer, catalog.parameters({})).part.max_nodes == min(3, most)
+
+
+def test_a_server_that_no_rack_can_feed_is_refused() -> None:
+    part = catalog.load_scenario("half-private-40").varied({"zones.0.own_server": DGX, "zones.0.racks": 8}).zones[0]
+    with pytest.raises(ScenarioError, match="6500 W in a rack of 6 kW"):
+        catalog.zone_build(part, catalog.parameters({}))
+
+
+def test_a_plan_stays_within_its_racks() -> None:
+    from simulator.catalog import case, load_scenario
+    from simulator.pipeline.inputs import load_demand
+    from simulator.planner.recommend import recommend
+
+    scenario = load_scenario("half-private-40").varied({"zones.0.racks": 2, "zones.0.rack_kw": 4.2})
+    advice = recommend(case(scenario, load_demand(scenario)))
+    assert advice.recommendation.by_zone["prod-bm"] == 20  # 2 racks of 10 servers of 420 W
+    assert any(limit.name == "zones.prod-bm.max_nodes" and limit.binding for limit in advice.limits)
