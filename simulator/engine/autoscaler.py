@@ -67,7 +67,7 @@ class Autoscaler:
             if not watch.triggered:
                 env.stop_watching()
                 return
-        if watch.value == "control" and env.ms % self._grid == 0 and env.ms > started:
+        if watch.value == "control" and env.ms % self._grid == 0 and env.ms > started and env.change_phase < 0:
             yield env.last_at(env.ms)
         else:
             yield env.last_at(self._after(env.ms))
@@ -75,6 +75,7 @@ class Autoscaler:
     def _look(self) -> int:
         """Order and return nodes; when the next empty node expires at the latest, or NEVER."""
         self.looks += 1
+        self.env.looking(0)
         state, supply = self.env.state, self.supply
         if state.clock[WAITING_HELPABLE] > 0:
             left, _ = self._budget.ready(self.env.ms)

@@ -33,6 +33,8 @@ class HybridEnvironment(simpy.Environment):
         self._listeners: list[simpy.Event] = []
         self._heard: Callable[[], None] | None = None
         self.changes = 0
+        self.change_phase = -1
+        self._looked = (-1, -1)
 
     @property
     def ms(self) -> int:
@@ -104,6 +106,8 @@ class HybridEnvironment(simpy.Environment):
     def control_changed(self) -> None:
         """A control event changed what watchers may want to know: a node joined, left or became orderable, pods were moved."""
         self.changes += 1
+        when, rank = self._looked
+        self.change_phase = rank if when == self.ms else -1
         if self._watcher is not None:
             self._wake("control", 0)
         listeners, self._listeners = self._listeners, []
@@ -115,6 +119,10 @@ class HybridEnvironment(simpy.Environment):
         assert event is not None
         event._ok, event._value = True, cause
         self.schedule(event, priority=URGENT, delay=delay_ms)
+
+    def looking(self, rank: int) -> None:
+        """A look of this rank begins: what changes from here on in this instant, looks of lower ranks have not seen."""
+        self._looked = (self.ms, rank)
 
     def last_at(self, when_ms: int, rank: int = 0) -> simpy.Event:
         """An event at `when_ms` that comes after the other control events of that instant; lower ranks come first."""

@@ -127,6 +127,7 @@ class Supply:
         self.coming_slots[q].append(slot)
         self.recorder.scaled(self.env.ms, 1, self.state.layout.pools[q].name)
         self.env.process(self._deploy(q, slot))
+        self.env.control_changed()
         return slot
 
     def _arrived(self, q: int, slot: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from control_runs import MINUTE, burst, nodes_at, owned, pods, run
 
+from control_runs import MINUTE, burst, nodes_at, owned, pods, run
 from models.errors import InputError
 from models.zones import Provisioning
 from simulator.engine.config import CloudRisk

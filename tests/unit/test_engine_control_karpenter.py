@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from control_runs import FREE_BUDGET, burst, nodes_at, owned, pods, run
+from itertools import pairwise
 
+import pytest
+
+from control_runs import FREE_BUDGET, burst, nodes_at, owned, pods, run
 from models.control import BudgetPart, KarpenterPart
 from models.zones import Provisioning
 from simulator.engine.config import CloudRisk
@@ -104,7 +106,7 @@ def test_a_budget_lets_so_many_nodes_go_at_once() -> None:
     result = run(pods([(1, 30, 40)]), [burst("pool", 4, 20)], "karpenter", karpenter=slow)
     removed = [ms / S for ms, change, _ in result.scale_log if change < 0]
     assert len(removed) == 10
-    assert all(later - sooner == 20.0 for sooner, later in zip(removed, removed[1:], strict=False))
+    assert all(later - sooner == 20.0 for sooner, later in pairwise(removed))
 
 
 def test_a_node_expires_and_its_pods_find_another() -> None:

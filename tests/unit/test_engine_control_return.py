@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from control_runs import FREE_BUDGET, MINUTE, burst, nodes_at, owned, run
 
+from control_runs import FREE_BUDGET, MINUTE, burst, nodes_at, owned, run
 from models.control import DeschedulerPart, KarpenterPart
 from models.outcome import RunResult
 from simulator.engine.trace import PodShape, Trace, trace_of

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from control_runs import MINUTE, burst, owned, pods, run
 
+from control_runs import MINUTE, burst, owned, pods, run
 from models.control import DataPart, UpgradePart
 from models.demand import Demand
 from models.errors import ScenarioError, UnknownName

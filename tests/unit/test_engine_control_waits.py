@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from control_runs import MINUTE, burst, owned, run
 from pydantic import ValidationError
 
+from control_runs import MINUTE, burst, owned, run
 from models.control import WaitPart
 from models.outcome import RunResult
 from models.units import MS_PER_H

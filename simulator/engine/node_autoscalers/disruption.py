@@ -86,14 +86,14 @@ class Disruption:
     def _story(self) -> Story:
         """Try each way of saving in turn; after ten seconds again."""
         while True:
-            slots, done = self._mine(), False
+            slots, looked_ms = self._mine(), self.env.ms
             if slots.size:
                 self.looks += 1
                 for method in self._methods:
-                    done = yield from self._disrupt(method)
-                    if done:
+                    if (yield from self._disrupt(method)):
                         break
-            until = 0 if done else self._next_expiry(slots) if slots.size else NEVER
+            waited = self.env.ms > looked_ms
+            until = 0 if waited else self._next_expiry(slots) if slots.size else NEVER
             yield from self._polls.sleep(until, waits=False)
 
     def _mine(self) -> Vector:
@@ -118,7 +118,7 @@ class Disruption:
         command = self._command(method)
         if command is None:
             return False
-        yield self.env.last_at(self.env.ms + VALIDATE_MS, RANK)
+        yield from self._polls.at(self.env.ms + VALIDATE_MS)
         command = self._validated(method, command)
         if command is None:
             return False

@@ -61,7 +61,7 @@ class Karpenter:
             first, newest = self._new_waiting(after)
             ends = min(newest + self._idle_ms, first + self._longest_ms)
             if newest >= 0 and ends > env.ms:
-                yield env.last_at(ends, RANK)
+                yield from self._samples.at(ends)
                 continue
             asked = self._asked(asked)
             waiting = env.state.clock[WAITING_HELPABLE] > 0

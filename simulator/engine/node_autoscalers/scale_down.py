@@ -27,8 +27,12 @@ class ScaleDown:
     @property
     def watches(self) -> bool:
         """Whether any group is above its minimum."""
-        pools, up = self.env.state.layout.pools, self.view.supply.up
-        return self.settings.enabled and any(up[q] > pools[q].nodes for q in self.view.elastic)
+        return self.settings.enabled and bool(self._above())
+
+    def _above(self) -> list[int]:
+        """Groups whose target size is above their minimum."""
+        pools, supply = self.env.state.layout.pools, self.view.supply
+        return [q for q in self.view.elastic if supply.up[q] + supply.coming[q] > pools[q].nodes]
 
     def next_expiry(self, now: int) -> int:
         """When a loop could decide otherwise though nothing moved; NEVER when there is no such time."""
@@ -40,10 +44,9 @@ class ScaleDown:
 
     def look(self) -> bool:
         """Update what is unneeded and remove what was so for long enough; whether anything was removed."""
-        now, pools, supply = self.env.ms, self.env.state.layout.pools, self.view.supply
+        now, pools = self.env.ms, self.env.state.layout.pools
         self._recheck = {slot: end for slot, end in self._recheck.items() if end > now}
-        above = [q for q in self.view.elastic if supply.up[q] + supply.coming[q] > pools[q].nodes and not self.env.state.kept(q)]
-        mine = self.view.standing(above)
+        mine = self.view.standing([q for q in self._above() if not self.env.state.kept(q)])
         if not self._unneeded and not self._any_below(mine):
             return False
         slots = self.view.standing(range(len(pools)))
