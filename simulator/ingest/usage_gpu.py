@@ -53,11 +53,11 @@ def _gpu(row: tuple[object, ...]) -> GpuUse:
 
 
 # A MIG instance is its slices' part of a GPU: 7 compute slices, 4 on the A30 (docs.nvidia.com/datacenter/tesla/mig-user-guide).
-_PART = """CASE WHEN coalesce(profile, '') = '' THEN 1 ELSE coalesce(try_cast(regexp_extract(profile, '^([0-9]+)g', 1) AS DOUBLE), 7)
+DEVICE_PART = """CASE WHEN coalesce(profile, '') = '' THEN 1 ELSE coalesce(try_cast(regexp_extract(profile, '^([0-9]+)g', 1) AS DOUBLE), 7)
     / CASE WHEN contains(model, 'A30') THEN 4 ELSE 7 END END"""
 _SHARES = f"""
     WITH team AS (SELECT cluster, namespace, arg_max(labels, hour)['team'] AS team FROM usage GROUP BY cluster, namespace),
-    owned AS (SELECT * EXCLUDE (cluster, profile, team), coalesce(team, '') AS team, {_PART} AS part
+    owned AS (SELECT * EXCLUDE (cluster, profile, team), coalesce(team, '') AS team, {DEVICE_PART} AS part
         FROM gpu_owner LEFT JOIN team USING (cluster, namespace))
     SELECT {{keys}}, sum(gpus_held * part), sum(gpus_busy * part),
         sum(gpus_held * part) FILTER (gpus_busy IS NOT NULL), sum(power_w) / 1000, sum(memory_used_mib),

@@ -22,6 +22,7 @@ from models.resources import CPU, MEMORY, PODS, ResourceAxes
 from models.usage import UsageHistory, WorkloadKey
 from simulator.ingest.metric_names import MEASURES
 from simulator.ingest.store import MEMORY_LIMIT_MIB, ensure_part, open_store
+from simulator.ingest.usage_gpu import DEVICE_PART
 
 PART, VERSION = "usage", 2
 
@@ -183,7 +184,25 @@ def _history(connection: duckdb.DuckDBPyConnection) -> UsageHistory:
         measured[name][hour - first, column] = table[name].to_numpy(zero_copy_only=False)
     asked = measured["gpu_request"]  # no source lists what a pod does not ask for
     measured["gpu_request"] = np.where(np.isnan(asked) & ~np.isnan(measured["cpu_request_m"]), 0.0, asked)
-    return _assemble(connection, horizon, keys, measured, seen)
+    return _assemble(connection, horizon, keys, measured, seen, _busy_gpus(connection, keys, horizon))
+
+
+def _busy_gpus(connection: duckdb.DuckDBPyConnection, keys: Sequence[WorkloadKey], horizon: Horizon) -> np.ndarray:
+    """Whole GPUs' worth of work, float64 [hours, workloads]: NaN where no GPU of a workload was measured."""
+    busy = np.full((horizon.hours, len(keys)), np.nan)
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'gpu_owner'").fetchall():
+        return busy  # a store of an earlier version
+    column = {(key.labels.get("cluster", ""), key.namespace, key.workload): k for k, key in enumerate(keys)}
+    first = int(horizon.start.timestamp()) // 3600
+    rows = connection.execute(
+        f"""SELECT cluster, namespace, workload, epoch(hour)::BIGINT // 3600, sum(gpus_busy * {DEVICE_PART}) FROM gpu_owner
+        WHERE gpus_busy IS NOT NULL GROUP BY ALL ORDER BY ALL"""
+    ).fetchall()
+    for cluster, namespace, workload, hour, amount in rows:
+        k = column.get((cluster, namespace, workload))
+        if k is not None and 0 <= hour - first < horizon.hours:
+            busy[hour - first, k] = amount
+    return busy
 
 
 def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[WorkloadKey, ...]:
@@ -201,11 +220,12 @@ def _assemble(
     keys: tuple[WorkloadKey, ...],
     measured: dict[str, np.ndarray],
     seen: dict[str, np.ndarray],
+    busy_gpus: np.ndarray,
 ) -> UsageHistory:
     gpu = bool((measured["gpu_request"] > 0).any())
     pods = measured["pods"]
     requests = [measured["cpu_request_m"], measured["memory_request_mib"], pods, *([measured["gpu_request"]] if gpu else [])]
-    usage = [measured["cpu_usage_m"], measured["memory_usage_mib"], pods, *([np.full_like(pods, np.nan)] if gpu else [])]
+    usage = [measured["cpu_usage_m"], measured["memory_usage_mib"], pods, *([busy_gpus] if gpu else [])]
     rows = connection.execute("SELECT measure, gap_from, gap_to, reason FROM usage_gap ORDER BY ALL").fetchall()
     gaps = [Gap(name, start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), reason) for name, start, end, reason in rows]
     for cluster, covered in seen.items():

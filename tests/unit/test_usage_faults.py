@@ -289,3 +289,25 @@ def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
     imported, history = from_file(tmp_path / "requests.prom", text)
     assert "kube_pod_container_resource_requests: hugepages_2Mi, nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings
     assert history.requests[0, 0, history.axes.index("nvidia.com/gpu")] == 1
+
+
+def test_replicas_and_restarts_in_a_dump_are_told_apart(tmp_path: Path) -> None:
+    """Two Prometheus replicas scraped the same counters; a restart resets one container's counter and gives it a new id."""
+
+    def sample(replica: int, container: str, seconds: float, value: float) -> str:
+        own = f'container="c", id="{container}", namespace="a", pod="web-0", prometheus_replica="p-{replica}"'
+        return f'{{__name__="container_cpu_usage_seconds_total", {own}}} {value} {START_S + seconds:.0f}000'
+
+    lines = []
+    for replica in (0, 1):
+        lines += [sample(replica, "/old", 60 * k, 100 + 60 * k) for k in range(30)]  # one core
+        lines += [sample(replica, "/new", 1800 + 60 * k, 30 * k) for k in range(31)]  # half a core
+        phase = f'{{__name__="kube_pod_status_phase", namespace="a", phase="Running", pod="web-0", instance="ksm-{replica}"}}'
+        lines += [f"{phase} 1 {START_S + 60 * k}000" for k in range(60)]
+    (tmp_path / "dump.txt").write_text("\n".join([*lines, ""]))
+    with open_usage(None) as connection:
+        import_files(connection, [tmp_path / "dump.txt"], FileOptions(end=datetime.fromtimestamp(START_S + 3600, UTC)))
+        history = load_usage(connection)
+    assert history.pods[0, 0] == 1.0
+    minutes = 29 * 1.0 + 30 * 0.5  # of 59 minutes with two samples of a counter
+    assert history.usage[0, 0, 0] == pytest.approx(1000 * minutes / 59)

@@ -91,6 +91,9 @@ def test_a_pods_gpus_are_the_time_for_which_it_held_them(tmp_path: Path) -> None
     )
     assert by_name(history, "nvidia.com/gpu") == {"train": 1.5, "web": 0.0}
     assert by_name(history, "cpu_m") == {"train": 1000.0, "web": 1000.0}
+    busy = {key.workload: float(history.usage[0, k, history.axes.index("nvidia.com/gpu")]) for k, key in enumerate(history.keys)}
+    assert busy["train"] == pytest.approx((30 + 15) / 60)  # samples at full load of both GPUs, of 60 in the hour
+    assert np.isnan(busy["web"])
     assert not any("not read" in text for text in imported.warnings)
 
 
