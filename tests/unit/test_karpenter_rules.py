@@ -67,7 +67,7 @@ def shape(name: str, cpu: str = "1", memory: str = "1Gi", **more: Any) -> Pod:
 def read(pools: Sequence[dict[str, Any]], pods: Sequence[Pod], **more: Any) -> tuple[KarpenterFile, Settings]:
     kinds = Kinds.of(pods)
     file = read_karpenter({"pools": list(pools), "instance_types": TYPES, "zones": ["a", "b", "c"], **more}, kinds, "file")
-    return file, Settings(kinds, file.catalog, file.pools, file.daemons, fewer_values=file.switches.fewer_values)
+    return file, file.settings(kinds)
 
 
 def decide(
@@ -174,6 +174,23 @@ def test_min_values_keep_the_pod_waiting_and_best_effort_lowers_them() -> None:
     assert decide([flexible], needs_7_cpu, [1])[0].left == (0,)
     assert decide([flexible], needs_7_cpu, [1], settings={"min-values-policy": "BestEffort"})[1] == ["c5.2xlarge"]
     assert decide([flexible], [shape("web", cpu="3")], [2])[1] == ["m6g.xlarge"] * 2  # a second pod would leave one family
+
+
+def test_wishes_are_not_looked_at_when_the_policy_says_so() -> None:
+    arm = {"matchExpressions": [wants("kubernetes.io/arch", "In", "arm64")]}
+    term = {"weight": 1, "preference": arm}
+    picky = shape("web", affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}})
+    assert decide([pool()], [picky], [1])[1] == ["m6g.xlarge"]
+    assert decide([pool()], [picky], [1], settings={"preference-policy": "Ignore"})[1] == ["c5.large"]
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": HOSTNAME,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+    }
+    apart = shape("web", labels={"app": "web"}, topologySpreadConstraints=[spread])
+    assert decide([pool()], [apart], [2])[0].claims[0].pods == 1
+    assert decide([pool()], [apart], [2], settings={"preference-policy": "Ignore"})[0].claims[0].pods == 2
 
 
 def test_limits_count_the_largest_type_a_claim_may_become() -> None:

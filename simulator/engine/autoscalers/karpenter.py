@@ -19,7 +19,7 @@ import numpy as np
 
 from simulator.engine.autoscalers.binpacking import Kinds, Matrix, Vector
 from simulator.engine.autoscalers.karpenter_catalog import NODEPOOL, Catalog, Flags, Pool, by_weight
-from simulator.engine.autoscalers.karpenter_preferences import Wish, relaxed, tolerated, wish
+from simulator.engine.autoscalers.karpenter_preferences import Wish, relaxed, tolerated, wish, without_wishes
 from simulator.engine.autoscalers.karpenter_requirements import (
     Allowed,
     Requirements,
@@ -92,6 +92,7 @@ class Settings:
     """Everything a round knows beside pods and nodes. daemons: pods that run on every node that suits them.
 
     fewer_values : a new claim may offer fewer values than `minValues` wants (min-values-policy BestEffort).
+    no_wishes : what a pod only prefers is not looked at (preference-policy Ignore).
     """
 
     kinds: Kinds
@@ -100,6 +101,7 @@ class Settings:
     daemons: tuple[Pod, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     fewer_values: bool = False
+    no_wishes: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +131,7 @@ class _Round:
 
     def __init__(self, settings: Settings, nodes: Sequence[Existing], standing: Sequence[Standing], pick: Pick) -> None:
         self.kinds, self.catalog, self.fewer_values = settings.kinds, settings.catalog, settings.fewer_values
+        self.pods = tuple(map(without_wishes, self.kinds.pods)) if settings.no_wishes else self.kinds.pods
         pools = by_weight(tuple(pool for pool in settings.pools if pool.replicas is None))
         self.soft_taints = any(taint.effect == "PreferNoSchedule" for pool in pools for taint in pool.taints)
         self.templates = [made for pool in pools if (made := self._template(pool, settings.daemons, nodes)) is not None]
@@ -145,7 +148,7 @@ class _Round:
         """The kind's pod after giving up `at` wishes, None when it has no more to give up."""
         stages = self._stages.setdefault(kind, [])
         while len(stages) <= at:
-            pod = relaxed(stages[-1].pod, soft_taints=self.soft_taints) if stages else self.kinds.pods[kind]
+            pod = relaxed(stages[-1].pod, soft_taints=self.soft_taints) if stages else self.pods[kind]
             if pod is None:
                 return None
             stages.append(wish(kind, pod, self.kinds.requests[kind]))

@@ -37,7 +37,7 @@ def karpenter_growth(placement: Placement, document: Mapping[str, Any], place: s
     bound = {node.name: list(cluster.pods[row].values()) for row, node in enumerate(cluster.nodes)}
     nodes = [_existing(node, bound[node.name], kinds, file) for node in sorted(cluster.nodes, key=lambda node: node.name)]
     standing = [Standing(pod, node.labels, node.taints) for node in cluster.nodes for pod in bound[node.name]]
-    settings = Settings(kinds, file.catalog, file.pools, file.daemons, fewer_values=file.switches.fewer_values)
+    settings = file.settings(kinds)
     courses = [_course(kind_of, settings, nodes, standing, draw) for draw in range(DRAWS)]
     shares = Counter(launches for launches, _ in courses)
     best = shares.most_common(1)[0][0]

@@ -18,6 +18,7 @@ from models.errors import InputError, Problem
 from models.units import MS_PER_S, duration_s
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.cluster_autoscaler_flags import amounts
+from simulator.engine.autoscalers.karpenter import Settings
 from simulator.engine.autoscalers.karpenter_budgets import utc
 from simulator.engine.autoscalers.karpenter_catalog import Catalog, Pool
 from simulator.engine.autoscalers.karpenter_pdb import PodBudget, read_pod_budgets
@@ -59,6 +60,11 @@ class KarpenterFile:
     switches: Switches = field(default_factory=Switches)
     kwok: bool = False
     pod_budgets: tuple[PodBudget, ...] = ()
+
+    def settings(self, kinds: Kinds) -> Settings:
+        """What a round knows of this file."""
+        switches = self.switches
+        return Settings(kinds, self.catalog, self.pools, self.daemons, fewer_values=switches.fewer_values, no_wishes=switches.no_wishes)
 
 
 def read_karpenter(document: Mapping[str, Any], kinds: Kinds, place: str, ignore: Sequence[str] = ()) -> KarpenterFile:

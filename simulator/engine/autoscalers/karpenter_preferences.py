@@ -63,6 +63,11 @@ def relaxed(pod: Pod, *, soft_taints: bool) -> Pod | None:
     return None
 
 
+def without_wishes(pod: Pod) -> Pod:
+    """The pod with its demands only, as `preference-policy: Ignore` has it."""
+    return replace(pod, preferred=(), preferred_pods=(), spreads=tuple(spread for spread in pod.spreads if spread.hard))
+
+
 def tolerated(taints: tuple[Taint, ...], pod: Pod) -> bool:
     """Whether the pod tolerates every taint; soft ones count until they are relaxed."""
     return all(pod.tolerates(taint) for taint in taints)

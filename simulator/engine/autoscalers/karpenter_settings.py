@@ -19,7 +19,7 @@ class Switches:
     """What the flags switch; all off is the program's default."""
 
     spot_to_spot: bool = False
-    ignore_preferences: bool = False
+    no_wishes: bool = False
     fewer_values: bool = False
 
 

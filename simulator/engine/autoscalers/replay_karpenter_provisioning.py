@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.units import MS_PER_S
-from simulator.engine.autoscalers.karpenter import NODES, Claim, Existing, Provisioning, Settings, Waiting, daemon_suits, provision
+from simulator.engine.autoscalers.karpenter import NODES, Claim, Existing, Provisioning, Waiting, daemon_suits, provision
 from simulator.engine.autoscalers.karpenter_catalog import CAPACITY_TYPE, INSTANCE_TYPE, NODEPOOL, Offering, Pool
 from simulator.engine.autoscalers.karpenter_input import KarpenterFile
 from simulator.engine.autoscalers.karpenter_pace import LEAST_NOMINATED_MS, PACE, POD_EVENT_MS, REGISTER_MS, RETRY_MS
@@ -52,7 +52,7 @@ class Provisioner:
 
     def __init__(self, world: World, file: KarpenterFile, streams: Streams) -> None:
         self.world, self.file = world, file
-        self.settings = Settings(world.kinds, file.catalog, file.pools, file.daemons, fewer_values=file.switches.fewer_values)
+        self.settings = file.settings(world.kinds)
         self.nodes: dict[int, Launched] = {}
         self.log = Log()
         self.on_launch: Callable[[int], None] = lambda row: None
