@@ -64,8 +64,12 @@ class Estimate:
     placed: Vector
 
 
-def estimate(template: Vector, node: Vector, requests: Matrix, counts: Vector, room: int) -> Estimate:
+def estimate(
+    template: Vector, node: Vector, requests: Matrix, counts: Vector, room: int, chance: np.random.Generator | None = None
+) -> Estimate:
     """First fit decreasing: kinds in falling order of cpu share plus memory share, each first onto nodes opened before.
+
+    Among those nodes the first that fits is taken, or with `chance` any: the real program lists them from a Go map.
 
     template : int64 [axes], free on a new node; node : int64 [axes], its allocatable (for the order)
     requests : int64 [kinds, axes]; counts : int64 [kinds]; room : most nodes to open.
@@ -81,7 +85,7 @@ def estimate(template: Vector, node: Vector, requests: Matrix, counts: Vector, r
     placed = np.zeros_like(counts)
     for kind in np.argsort(-shares, kind="stable"):
         left, request = int(counts[kind]), requests[kind]
-        taken = fill(free, request, left)
+        taken = fill(free, request, left) if chance is None else scatter(free, request, left, chance)
         free -= taken[:, None] * request
         left -= int(taken.sum())
         each = int(capacity(template[None, :], request)[0])
@@ -106,6 +110,18 @@ def fill(free: Matrix, request: Vector, count: int) -> Vector:
     holds = capacity(free, request)
     before = np.cumsum(holds) - holds
     return np.asarray(np.clip(count - before, 0, holds), dtype=np.int64)
+
+
+def scatter(free: Matrix, request: Vector, count: int, chance: np.random.Generator) -> Vector:
+    """As `fill`, each pod onto any row that still holds it; a long queue is filled in row order."""
+    holds = capacity(free, request)
+    if count >= holds.sum() or count > LONG_QUEUE:
+        return fill(free, request, count)
+    taken = np.zeros_like(holds)
+    for draw in chance.random(count):
+        rows = np.flatnonzero(taken < holds)
+        taken[rows[int(draw * rows.size)]] += 1
+    return taken
 
 
 def pack(free: Matrix, allowed: NDArray[np.bool_], requests: Matrix, queue: Vector, draws: NDArray[np.float64]) -> tuple[Vector, Matrix]:

@@ -81,7 +81,14 @@ def fitting_pods(
 
 
 def estimate_pods(
-    template: Node, overhead: Amounts, kinds: Kinds, counts: Vector, room: int, nodes: Sequence[Node], bound: Sequence[Pod]
+    template: Node,
+    overhead: Amounts,
+    kinds: Kinds,
+    counts: Vector,
+    room: int,
+    nodes: Sequence[Node],
+    bound: Sequence[Pod],
+    chance: np.random.Generator | None = None,
 ) -> Estimate:
     """As `estimate`, with every filter, on a cluster that has `nodes` with `bound` pods."""
     trial, closed = Trial(nodes, bound), False
@@ -91,7 +98,7 @@ def estimate_pods(
         left = int(counts[kind])
         pods = [replace(kinds.pods[kind], name=f"{kinds.pods[kind].name}-{at}") for at in range(left)]
         while pods and (rows := np.flatnonzero(trial.feasible(pods[0])[trial.first :])).size:
-            trial.place(pods.pop(0), trial.first + int(rows[0]))
+            trial.place(pods.pop(0), trial.first + int(rows[0 if chance is None else chance.integers(rows.size)]))
         while pods and not closed:
             row = _row_for(trial, pods[0])
             if row is None:

@@ -53,7 +53,8 @@ class ScaleUpSettings:
     """What the flags say about growing.
 
     `template_overhead` is what the autoscaler's picture of a new node already carries and the node itself may not:
-    the kwok provider adds a kube-proxy pod of 100m. Pods below `expendable_below` cause no growth.
+    the kwok provider adds a kube-proxy pod of 100m. Pods below `expendable_below` cause no growth. `scattered`: estimates
+    put a pod on any of the nodes that take it, by chance as the real program does, instead of the first.
     """
 
     expanders: tuple[str, ...] = ("least-waste",)
@@ -65,6 +66,7 @@ class ScaleUpSettings:
     balance: Ratios | None = None
     enforce_minimum: bool = False
     expendable_below: int = -10
+    scattered: bool = False
     most_unready_percent: float = 45.0
     unready_at_ease: int = 3
 
@@ -132,7 +134,9 @@ def _similar(one: NodeGroup, other: NodeGroup, settings: ScaleUpSettings) -> boo
     return similar(one.picture, overhead_of(one, settings), other.picture, overhead_of(other, settings), settings.balance)
 
 
-def options_for(scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSettings) -> list[Option]:
+def options_for(
+    scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSettings, chance: np.random.Generator | None = None
+) -> list[Option]:
     """What every group that may grow would do about the pending pods; groups that help no pod are left out."""
     valid = scene.valid(settings)
     fits = {group.name: fitting(group, kinds, counts, settings) for group in valid}
@@ -141,7 +145,7 @@ def options_for(scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSet
         wanted = np.where(fits[group.name], counts, 0)
         room = scene.room(group, siblings_of(group, valid, fits, settings), settings)
         node = kinds.vector(group.picture.allocatable)
-        answer = estimate(template(group, kinds, settings), node, kinds.requests, wanted, room)
+        answer = estimate(template(group, kinds, settings), node, kinds.requests, wanted, room, chance if settings.scattered else None)
         if answer.nodes > 0:
             found.append(option(group, answer.nodes, answer.placed, kinds))
     return found
@@ -162,7 +166,7 @@ def option(group: NodeGroup, nodes: int, placed: Vector, kinds: Kinds) -> Option
 
 def next_scale_up(scene: Scene, kinds: Kinds, counts: Vector, settings: ScaleUpSettings, chance: np.random.Generator) -> ScaleUp | None:
     """The scale-up of one loop for `counts` pending pods of each kind, None when no group helps."""
-    options = options_for(scene, kinds, counts, settings)
+    options = options_for(scene, kinds, counts, settings, chance)
     valid = scene.valid(settings)
     fits = {group.name: fitting(group, kinds, counts, settings) for group in valid} if settings.balance else {}
     return decide(scene, options, fits, settings, chance)

@@ -20,7 +20,8 @@ def next_scale_up_with_filters(
     for group in valid:
         room = scene.room(group, siblings_of(group, valid, fits, settings), settings)
         wanted = np.where(fits[group.name], counts, 0)
-        found = estimate_pods(group.picture, overhead_of(group, settings), kinds, wanted, room, nodes, packed)
+        overhead, draws = overhead_of(group, settings), chance if settings.scattered else None
+        found = estimate_pods(group.picture, overhead, kinds, wanted, room, nodes, packed, draws)
         if found.nodes > 0 and found.placed.any():
             options.append(option(group, found.nodes, found.placed, kinds))
     return decide(scene, options, fits, settings, chance)

@@ -39,7 +39,7 @@ def read_groups(document: Mapping[str, Any], place: str, ignore: tuple[str, ...]
         flags = {**flags, "expander": ",".join(map(str, given)) if isinstance(given, list) else str(given)}
     read = read_flags(flags, f"{place}: flags", problems, warnings)
     priorities = _priorities(document.get("priorities"), read.up.expanders, place, warnings)
-    up = replace(read.up, priorities=priorities, **_overhead(document, place, problems))
+    up = replace(read.up, priorities=priorities, scattered=True, **_overhead(document, place, problems))
     label = str(document.get("zone_label") or LABEL)
     bodies = _by_name(document.get("groups"))
     groups = _groups(bodies, label, place, problems, warnings)
