@@ -52,7 +52,7 @@ def test_a_mesh_shows_in_nodes_and_people_read_the_same_numbers(tmp_path: Path) 
 
 def test_training_by_night_leaves_inference_as_it_is(tmp_path: Path) -> None:
     """The same start times with and without training, more GPU-hours with it, the canary's GPUs as head-room."""
-    call = ("simulate", "gpu-night-training", "--nodes", "gpu-farm=4", "--hours", "72")
+    call = ("simulate", "night-training-gpu", "--nodes", "gpu-farm=4", "--hours", "72")
     both = document(*call, folder=tmp_path)
     alone = document(*call, "--override", "inference-only", folder=tmp_path)
     served = both["workloads"]["inference/counsel"]
