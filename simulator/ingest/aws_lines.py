@@ -199,7 +199,7 @@ def _checks(table: Table) -> tuple[Check, ...]:
     again = "fetch the bill again; such a row cannot come from AWS"
     numbers = {name: column for name, column in _GIVEN.items() if name not in _TIMES and table.has(column)}
     return (
-        *(Check(no_number(name), f"no number in {column}", again) for name, column in numbers.items()),
+        *(Check(no_number(name), f"no number in {column}", f"{again}; AWS writes 1234.5") for name, column in numbers.items()),
         *(Check(no_time(name), f"no possible time in {column}", again) for name, column in _TIMES.items()),
         Check("(NOT given_unblended)", "no value in lineItem/UnblendedCost", again),
         Check("(NOT given_period_start)", "no billing period", again),

@@ -20,6 +20,7 @@ from simulator.ingest.tabular import TextPart
 BLOCK_BYTES = 48 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 _WAITING_BLOCKS = 2
+_LONGEST_RECORD = 128 * 1024 * 1024  # a quote that is never closed makes the rest of the file one
 _QUOTE, _LINE_END = ord('"'), b"\n"
 _DAMAGED: tuple[type[Exception], ...] = (OSError, cast("type[Exception]", isal_zlib.IsalError))
 
@@ -102,7 +103,7 @@ def _write_block(path: Path, start: bytes, pieces: Iterator[bytes], size: int) -
                 return piece[end:]
             block.write(piece)
             length += len(piece)
-            if length > 4 * size:
+            if length > _LONGEST_RECORD + size:
                 raise NotInBlocks("no record end")
     return None
 

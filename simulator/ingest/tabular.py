@@ -20,6 +20,7 @@ from simulator.ingest.text_header import HIVE_DELIMITER, container, read_header
 
 NULL_TEXTS = ("", "NULL", "\\N", "None", "null")
 _MONEY = "DECIMAL(38,16)"
+_THOUSANDS = "[-+]?[0-9]{1,3}(,[0-9]{3})+(\\.[0-9]*)?"
 
 
 def letters(name: str) -> str:
@@ -145,10 +146,10 @@ class Table:
         column = self.columns[letters(name)][0]
         if column.type == "VARCHAR":
             text = _plain_text(column, self.is_text)
-            plain = f"ends_with({text}, 'Z') OR (length({text}) = 19 AND NOT contains({text}, '+'))"  # what most bills write, told first
             slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S'])"
-            iso = f"TRY_CAST(TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ) AS TIMESTAMP)"
-            value = f"CASE WHEN {plain} THEN TRY_CAST({text} AS TIMESTAMP) WHEN contains({text}, '/') THEN {slashed} ELSE {iso} END"
+            plain, iso = f"TRY_CAST({text} AS TIMESTAMP)", f"TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ)"
+            value = f"""CASE WHEN ends_with({text}, 'Z') THEN {plain} WHEN contains({text}, '/') THEN {slashed}
+                WHEN length({text}) = 19 AND NOT contains({text}, '+') THEN {plain} ELSE TRY_CAST({iso} AS TIMESTAMP) END"""
         else:
             value = quoted(column.name) if column.type == "TIMESTAMP" else f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
         return value
@@ -158,7 +159,14 @@ class Table:
         if column.type != "VARCHAR":
             return quoted(column.name)
         text = _plain_text(column, self.is_text)
-        return f"replace(replace(trim({text}), '$', ''), ',', '')" if symbols else text
+        if not symbols:
+            return text
+        bare = f"replace(trim({text}), '$', '')"
+        comma_decides = any(part.delimiter == ";" for part in self.parts)  # where a comma may be the decimal sign
+        number = (
+            bare if comma_decides else f"CASE WHEN regexp_full_match({bare}, '{_THOUSANDS}') THEN replace({bare}, ',', '') ELSE {bare} END"
+        )
+        return f"CASE WHEN contains({text}, ',') OR contains({text}, '$') THEN {number} ELSE {text} END"
 
 
 def no_time(name: str) -> str:

@@ -19,7 +19,7 @@ from simulator.ingest import focus_lines
 from simulator.ingest.focus_columns import COLUMN_LETTERS
 from simulator.ingest.formats import FORMATS, Check, Grouping, Options
 from simulator.ingest.formats.aws_cur2 import map_keys, map_value
-from simulator.ingest.tabular import Table, letters, no_number, no_time
+from simulator.ingest.tabular import Table, letters, no_number, no_time, text_literal
 
 _REQUIRED = ("BilledCost", "BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory")
 _SURE = (*_REQUIRED, "EffectiveCost", "ChargeFrequency", "PricingCategory")
@@ -89,6 +89,7 @@ class Focus:
 _HITS = {
     "odd_az": " rows hold a number in AvailabilityZone: columns of the source are shifted",
     "contracted_missing": " rows without ContractedCost",
+    "odd_category": " rows spell ChargeCategory otherwise than the specification",
     "odd_frequency": " rows spell ChargeFrequency otherwise than the specification",
     "outside_period": " rows have a charge period outside their billing period",
 }
@@ -143,8 +144,10 @@ def _reads(table: Table, tag: str, bare: str) -> dict[str, str]:
         "publisher": table.text("PublisherName", "ServiceProviderName"),
         "issuer": table.text("InvoiceIssuerName"),
         "currency": f"upper({table.text('BillingCurrency')})" if table.has("BillingCurrency") else "'USD'",
-        "charge_category": table.text("ChargeCategory"),
-        "frequency": table.text("ChargeFrequency"),
+        "charge_category": _spelt(table, "ChargeCategory"),
+        "frequency": _spelt(table, "ChargeFrequency"),
+        "written_category": table.text("ChargeCategory"),
+        "written_frequency": table.text("ChargeFrequency"),
         "description": f"lower({table.text('ChargeDescription')})",
         "began": table.time("ChargePeriodStart"),
         "ended": table.time("ChargePeriodEnd"),
@@ -154,10 +157,10 @@ def _reads(table: Table, tag: str, bare: str) -> dict[str, str]:
         "usage_type": table.text("x_UsageType", "SkuMeter"),
         "operation": table.text("x_Operation"),
         "region": table.text("RegionId"),
-        "pricing_category": table.text("PricingCategory"),
+        "pricing_category": _spelt(table, "PricingCategory"),
         "commitment": table.text("CommitmentDiscountId"),
         "commitment_type": table.text("CommitmentDiscountType"),
-        "commitment_status": table.text("CommitmentDiscountStatus"),
+        "commitment_status": _spelt(table, "CommitmentDiscountStatus"),
         "provisional": f"({table.text('InvoiceId')} = '')" if table.has("InvoiceId") else "false",
         "zone": table.text("AvailabilityZone"),
         "user_tag": tag,
@@ -166,6 +169,26 @@ def _reads(table: Table, tag: str, bare: str) -> dict[str, str]:
         **{name: table.money(column, symbols=True) for name, column in _MONEY.items()},
         **{f"given_{name}": table.given(column) for name, column in (_MONEY | _TIMES).items()},
     }
+
+
+_VALUES = {
+    "ChargeCategory": ("Usage", "Purchase", "Tax", "Credit", "Adjustment"),
+    "ChargeFrequency": ("One-Time", "Recurring", "Usage-Based"),
+    "PricingCategory": ("Standard", "Dynamic", "Committed", "Other"),
+    "CommitmentDiscountStatus": ("Used", "Unused"),
+}
+"""Allowed values of the specification; another case of one is taken for it."""
+
+
+def _listed(name: str) -> str:
+    return ", ".join(map(text_literal, _VALUES[name]))
+
+
+def _spelt(table: Table, name: str) -> str:
+    """SQL of a column of allowed values, spelt as in the specification."""
+    text = table.text(name)
+    others = " ".join(f"WHEN lower({text}) = {text_literal(value.lower())} THEN {text_literal(value)}" for value in _VALUES[name])
+    return f"CASE WHEN {text} IN ('', {_listed(name)}) THEN {text} {others} ELSE {text} END"
 
 
 _MONEY = {
@@ -212,7 +235,8 @@ def _sums(table: Table) -> dict[str, str]:
         "whole_billed": "count_if(billed = round(billed))",
         "odd_az": "count_if(TRY_CAST(zone AS DOUBLE) IS NOT NULL)",
         "contracted_missing": "count_if(contracted IS NULL)" if table.has("ContractedCost") else "0",
-        "odd_frequency": "count_if(frequency NOT IN ('One-Time', 'Recurring', 'Usage-Based', ''))",
+        "odd_category": "count_if(written_category <> charge_category)",
+        "odd_frequency": f"count_if(written_frequency NOT IN ('', {_listed('ChargeFrequency')}))",
         "outside_period": "count_if(began < period_start AND charge_category = 'Usage')",
     }
 
@@ -220,7 +244,11 @@ def _sums(table: Table) -> dict[str, str]:
 def _checks(table: Table) -> tuple[Check, ...]:
     mend = "correct the row at its source"
     return (
-        *(Check(no_number(name), f"no number in {column}", mend) for name, column in _MONEY.items() if table.has(column)),
+        *(
+            Check(no_number(name), f"no number in {column}", "write numbers like 1234.5, with a decimal point")
+            for name, column in _MONEY.items()
+            if table.has(column)
+        ),
         *(Check(no_time(name), f"no possible time in {column}", mend) for name, column in _TIMES.items()),
         Check("(NOT given_billed)", "no value in BilledCost", mend),
         Check("(NOT given_period_start)", "no billing period", mend),
