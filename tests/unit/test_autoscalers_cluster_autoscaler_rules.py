@@ -291,3 +291,17 @@ def test_shapes_with_rules_run_in_a_replay() -> None:
 def test_a_budget_about_no_shape_is_named() -> None:
     budget = {"selector": {"matchLabels": {"app": "wep"}}, "maxUnavailable": 1}
     assert run([0] * 3, pod_disruption_budgets=[budget]).warnings == ("input: pod_disruption_budgets[0] is about no shape",)
+
+
+def test_a_single_decision_may_be_replayed_with_its_recorded_keys() -> None:
+    """30 pods of 5 cpu on 15 cpu less 100m: two on each of 15 nodes; all wait before the program starts."""
+    case = {
+        "case": "one-shape-exact", "groups": {"general": {"allocatable": {"cpu": "15", "memory": "60Gi", "pods": "110"}, "max": 300}},
+        "priorities": None, "expander": "least-waste", "pods": {"a": {"cpu": "5", "memory": "10Gi", "count": 30}},
+        "plans": [[["general", 0, 15, 300]]], "nodes_after": {"general": 15}, "nodes_with_pods": 12, "pending_after": 0,
+    }  # fmt: skip
+    found = replay(case)
+    assert [up["plan"] for up in found.scale_ups] == case["plans"]
+    assert found.scale_ups[0]["second"] > 8.0
+    assert found.rows[-1][1:] == (15, 30, 0)
+    assert found.warnings == ()

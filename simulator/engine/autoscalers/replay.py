@@ -34,6 +34,12 @@ from simulator.streams import Streams
 
 SAMPLE_MS = MS_PER_S // 2
 NOTES = ("program", "scenario", "runs", "shapes", "replicas_by_second")
+RECORDED = ("plans", "nodes_after", "nodes_with_pods", "pending_after", "waste_percent")
+"""What a recorded single decision holds beside its input."""
+
+START_MS = 8 * MS_PER_S
+"""When the Cluster Autoscaler starts on a single decision: every pod has been refused by then."""
+
 LATENCIES = Latencies()
 ARRIVAL = dataclasses.replace(LATENCIES, change=150, refuse_busy=80)
 """The same where several Deployments may change in one second: twelve took about two seconds, and the scheduler refused
@@ -102,7 +108,9 @@ def replay(document: Mapping[str, Any], seed: int = 0, place: str = "input", *, 
     if "pools" in document:
         document = as_curve(document)
         return _karpenter(document, read_curve(document, place), seed, place)
-    return _cluster_autoscaler(document, read_curve(document, place), seed, place, event_driven)
+    single = document if "shapes" in document else as_curve(document)
+    waiting = 0 if single is document else START_MS
+    return _cluster_autoscaler(single, read_curve(single, place), seed, place, event_driven, waiting)
 
 
 def read_curve(document: Mapping[str, Any], place: str) -> Curve:
@@ -165,12 +173,12 @@ def _rows(seen: Sequence[tuple[int, Counter[str], int, int]], groups: Sequence[s
     return tuple((at / MS_PER_S, *(nodes[name] for name in groups), bound, pending) for at, nodes, bound, pending in seen)
 
 
-def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, place: str, event_driven: bool) -> Replay:
-    file = read_groups(document, place, ignore=NOTES)
+def _cluster_autoscaler(document: Mapping[str, Any], curve: Curve, seed: int, place: str, event_driven: bool, start_ms: int) -> Replay:
+    file = read_groups(document, place, ignore=(*NOTES, *RECORDED) if start_ms else NOTES)
     idle = idle_shapes(curve.wanted(), file, place)
     streams = Streams(seed)
     world = World(simpy.Environment(), Kinds.of(curve.pods), streams, ARRIVAL)
-    autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven)
+    autoscaler = ClusterAutoscaler(world, file, file.boot_ms, streams, event_driven=event_driven, crowded=start_ms > 0, start_ms=start_ms)
     seen = _run(world, curve, [autoscaler.run()])
     columns = tuple(group.name for group in file.groups)
     ups = tuple({"second": _seconds(at), "plan": scale_up.rows()} for at, scale_up in autoscaler.scale_ups)

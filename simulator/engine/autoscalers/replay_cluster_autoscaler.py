@@ -63,6 +63,7 @@ class ClusterAutoscaler:
         *,
         event_driven: bool = True,
         crowded: bool = False,
+        start_ms: int = 0,
         standing: Mapping[str, Sequence[Pod]] | None = None,
     ) -> None:
         self.world, self.file, self.boot_ms = world, file, boot_ms
@@ -74,7 +75,7 @@ class ClusterAutoscaler:
         self._gpu_kinds = {kind for kind, pod in enumerate(world.kinds.pods) if any(pod.requests.get(name) for name in GPUS)}
         self._chance = streams("cluster-autoscaler-ties")
         self._wall_ms = int(streams("wall-clock").integers(MS_PER_S))
-        self._start_ms = int(streams("cluster-autoscaler-phase").integers(MS_PER_S))
+        self._start_ms = start_ms + int(streams("cluster-autoscaler-phase").integers(MS_PER_S))
         self._made = 0
         self._tokens = Tokens(NODE_QPS, NODE_BURST)
         self._client = Tokens(file.down.client_qps, file.down.client_burst)
