@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from models.unknown import Unknown
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from models.bill import BillPeriod, BillReport
-    from simulator.ingest.bill_trace import Trace
+    from simulator.ingest.bill_trace import Trace, TracedRow
     from simulator.ingest.cost_explorer import CrossCheck
 
 _MONEY = (
@@ -152,7 +153,9 @@ def draw(report: BillReport, checks: Sequence[CrossCheck] = (), trace: Trace | N
         amounts = f"{_money(check.bill, check.currency)} {same} Cost Explorer's {_money(check.cost_explorer, check.currency)}"
         out.print(f"{check.period}: {check.measure} {amounts}", markup=False, highlight=False)
     if trace:
-        out.print(_trace_table(trace))
+        for file, rows in groupby(trace.rows, key=lambda row: row.file):
+            out.print(f"rows of {file}", markup=False, highlight=False, soft_wrap=True)
+            out.print(_trace_table(list(rows)))
         sums = " and ".join(_money(amount, currency) for currency, amount in trace.unblended)
         stored = " and ".join(_money(amount, currency) for currency, amount in trace.stored_unblended)
         same = "as in the store" if trace.agrees else f"but {trace.stored_count:,} rows of {stored} in the store: import the bill again"
@@ -166,20 +169,21 @@ def draw(report: BillReport, checks: Sequence[CrossCheck] = (), trace: Trace | N
         err.print(f"refused {refusal.place}: found {refusal.found}; {refusal.mend}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _trace_table(trace: Trace) -> Table:
-    """The listed source rows: where each is, what it is, what it costs."""
+def _trace_table(rows: Sequence[TracedRow]) -> Table:
+    """The listed source rows of one file: what each is and costs."""
     from rich.table import Table
 
-    table = Table(title=f"Rows with {', '.join(f'{key}={value}' for key, value in trace.where)}", title_justify="left", box=None)
-    for name in ("file", "row", "line item", "what"):
-        table.add_column(name, overflow="fold", justify="right" if name == "row" else "left")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("row", justify="right", no_wrap=True)
+    for name in ("line item", "what"):
+        table.add_column(name, overflow="fold")
     for name in ("quantity", "unblended", "amortised"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in trace.rows:
+    for row in rows:
         keys = dict(row.keys)
         what = " ".join(keys[name] for name in ("line_type", "service", "usage_type") if name in keys)
-        amounts = (f"{row.quantity:,.6f}", _money(row.unblended, row.currency), _money(row.amortised, row.currency))
-        table.add_row(row.file, f"{row.row:,}", row.name, what, *amounts)
+        amounts = (f"{row.quantity:,.3f}", _money(row.unblended, row.currency), _money(row.amortised, row.currency))
+        table.add_row(f"{row.row:,}", row.name, what, *amounts)
     return table
 
 
