@@ -35,6 +35,9 @@ _KO: dict[str, str] = {
     "ml": "ML",
     "burst: {mean:,.0f} node hours +- {half_width:,.0f} (95 %)": "버스트: {mean:,.0f} 노드 시간 ± {half_width:,.0f} (95 %)",
     "failures: {failures:.1f}, pods moved by them: {evictions:.1f}": "장애: {failures:.1f}건, 이로 인해 옮겨진 파드: {evictions:.1f}개",
+    "pods moved by {cause}: {count:,.0f}": "{cause}(으)로 옮겨진 파드: {count:,.0f}개",
+    "data between the sides: {gb:,.0f} GB": "양쪽 사이를 오간 데이터: {gb:,.0f} GB",
+    "rolling upgrade of {zone}: {hours:.1f} h": "{zone} 순차 업그레이드: {hours:.1f}시간",
     "never placed: {unplaced:.0f}; conservation error: {error:.1e}": "배치되지 못한 파드: {unplaced:.0f}개; 보존 오차: {error:.1e}",
     "wrote {path}": "저장: {path}",
     "The fleet in its busiest week": "가장 바쁜 주의 플릿",
@@ -62,11 +65,11 @@ _KO: dict[str, str] = {
         "{pool}의 대기 여유: {seconds:,.0f}초 안에 늘어나는 파드 {pods}개를 위한 노드 {nodes}대"
     ),
     (
-        "runs: {completed:,.0f} completed, {failed:,.0f} failed, {timed_out:,.0f} gave up, {skipped:,.0f} skipped, "
-        "{restarts:,.0f} started over; 95 % began within {delay} s"
+        "runs: {completed:,.0f} completed, {running:,.0f} running, {waiting:,.0f} waiting, {failed:,.0f} failed, {timed_out:,.0f} gave up, "
+        "{skipped:,.0f} skipped, {restarts:,.0f} started over; 95 % began within {delay} s"
     ): (
-        "실행: 완료 {completed:,.0f}, 실패 {failed:,.0f}, 포기 {timed_out:,.0f}, 건너뜀 {skipped:,.0f}, 재시작 {restarts:,.0f}; "
-        "95 %가 {delay}초 안에 시작"
+        "실행: 완료 {completed:,.0f}, 실행 중 {running:,.0f}, 대기 {waiting:,.0f}, 실패 {failed:,.0f}, 포기 {timed_out:,.0f}, "
+        "건너뜀 {skipped:,.0f}, 재시작 {restarts:,.0f}; 95 %가 {delay}초 안에 시작"
     ),
     # demand
     "{name}: {hours:,} hours from {start:%Y-%m-%d %H:%M} UTC": "{name}: {start:%Y-%m-%d %H:%M} UTC부터 {hours:,}시간",

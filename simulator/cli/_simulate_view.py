@@ -28,8 +28,15 @@ def show_outcome(document: Mapping[str, Any], private: Mapping[str, int], langua
     console.print(_waits(document, say))
     burst = document["intervals"]["burst_node_hours"]
     console.print(say("burst: {mean:,.0f} node hours +- {half_width:,.0f} (95 %)", **burst))
-    counts = {"failures": document["failures"], "evictions": document["evictions"]}
+    moved = dict(document["evictions_by"])
+    counts = {"failures": document["failures"], "evictions": moved.pop("failure", 0.0)}
     console.print(say("failures: {failures:.1f}, pods moved by them: {evictions:.1f}", **counts))
+    for cause, count in moved.items():
+        console.print(say("pods moved by {cause}: {count:,.0f}", cause=cause, count=count))
+    if document["egress_gb"]:
+        console.print(say("data between the sides: {gb:,.0f} GB", gb=document["egress_gb"]))
+    for done in document["upgrades"]:
+        console.print(say("rolling upgrade of {zone}: {hours:.1f} h", **done))
     left = {"unplaced": document["unplaced"], "error": document["conservation_error"]}
     console.print(say("never placed: {unplaced:.0f}; conservation error: {error:.1e}", **left))
     if document.get("workloads"):

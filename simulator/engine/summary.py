@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.energy import energy_by_hour_kwh
 from models.outcome import NODE_STATES, Interval, Outcome, RunResult
+from models.units import MS_PER_H
 from simulator.engine.workloads.report import workloads_document
 from simulator.record import to_json, write_text, writing
 
@@ -21,7 +22,7 @@ _ZONE_KEYS = ("node_hours", "utilisation", "pods_placed", "failures", "kwh")
 def summary(outcome: Outcome) -> dict[str, Any]:
     """Means over replications under the keys that scripts rely on; `intervals` has mean and 95 % half-width of each."""
     runs = outcome.runs
-    intervals = {name: Interval.of([figure(run) for run in runs]) for name, figure in _figures(outcome.first).items()}
+    intervals = {name: Interval.of([figure(run) for run in runs]) for name, figure in _figures(outcome.first, _causes(outcome)).items()}
     mean = {name: interval.mean for name, interval in intervals.items()}
     zones = list(dict.fromkeys(outcome.first.zones))
     return {
@@ -31,6 +32,10 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "burst_node_hours": mean["burst_node_hours"],
         "failures": mean["failures"],
         "evictions": mean["evictions"],
+        "evictions_by": {cause: mean[f"evictions_by.{cause}"] for cause in _causes(outcome)},
+        "burst_usd": mean["burst_usd"],
+        "egress_gb": mean["egress_gb"],
+        "upgrades": [{"zone": zone, "hours": (last - first) / MS_PER_H} for zone, first, last in outcome.first.upgrades],
         "orders_refused": mean["orders_refused"],
         "interruptions": mean["interruptions"],
         "scale_events": mean["scale_events"],
@@ -45,7 +50,12 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _figures(first: RunResult) -> dict[str, Figure]:
+def _causes(outcome: Outcome) -> list[str]:
+    """Why pods lost their node in any replication."""
+    return sorted({cause for run in outcome.runs for cause in run.evictions_by})
+
+
+def _figures(first: RunResult, causes: Sequence[str]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {
         "burst_node_hours": lambda run: run.burst_node_hours,
         "failures": lambda run: float(run.failures),
@@ -54,7 +64,11 @@ def _figures(first: RunResult) -> dict[str, Figure]:
         "interruptions": lambda run: float(run.interruptions),
         "scale_events": lambda run: float(run.scale_events),
         "unplaced": lambda run: float(run.unplaced),
+        "burst_usd": lambda run: run.burst_usd,
+        "egress_gb": lambda run: run.egress_gb,
     }
+    for cause in causes:
+        figures[f"evictions_by.{cause}"] = lambda run, cause=cause: float(run.evictions_by.get(cause, 0))  # type: ignore[misc]
     for q in ("p50", "p95", "p99"):
         figures[f"pending_s.{q}"] = lambda run, q=q: run.pending_s()[q]  # type: ignore[misc]
     for zone in dict.fromkeys(first.zones):
@@ -94,6 +108,8 @@ def hourly_columns(run: RunResult) -> dict[str, NDArray[Any]]:
         "requested_cores": run.busy_cpu_h.ravel(),
         "requested_memory_mib": run.busy_memory_mib_h.ravel(),
     }
+    if run.egress_gb_h.any():
+        columns["egress_gb"] = run.egress_gb_h.ravel()
     for c, name in enumerate(run.classes):
         columns[f"requested_cores_{name}"] = run.busy_class_cpu_h[:, :, c].ravel()
         columns[f"requested_memory_mib_{name}"] = run.busy_class_memory_mib_h[:, :, c].ravel()
