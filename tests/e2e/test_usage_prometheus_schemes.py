@@ -212,3 +212,33 @@ def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
     with prometheus(tmp_path, before + family + lines + after + "# EOF\n") as url:
         imported, _ = read(url, end=hour(2))
     assert "kube_pod_container_resource_requests: nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings
+
+
+def test_the_recording_rules_of_kube_prometheus_are_read(tmp_path: Path) -> None:
+    """Requests and memory from the recorded series; finished pods are left out by the rules themselves."""
+    rules = {
+        ("kube_pod_container_resource_requests", "cpu"): "cluster:namespace:pod_cpu:active:kube_pod_container_resource_requests",
+        ("kube_pod_container_resource_requests", "memory"): "cluster:namespace:pod_memory:active:kube_pod_container_resource_requests",
+        ("container_memory_working_set_bytes", ""): "node_namespace_pod_container:container_memory_working_set_bytes",
+    }
+    families: dict[str, list[str]] = {}
+
+    def recorded(name: str, labels: str, value: float, second: int) -> list[str]:
+        resource = re.search(r'resource="(cpu|memory)"', labels)
+        rule = rules.get((name, resource[1] if resource and "requests" in name else ""))
+        if rule:
+            families.setdefault(rule, []).append(f'{rule}{{{labels},cluster="",prometheus="monitoring/k8s"}} {value!r} {second}')
+        return [] if rule else [f"{name}{{{labels}}} {value!r} {second}"]
+
+    text = rewritten(openmetrics(pods()), recorded).removesuffix("# EOF\n")
+    text += "".join("\n".join([f"# TYPE {rule} gauge", *lines, ""]) for rule, lines in families.items())
+    owner = "namespace_workload_pod:kube_pod_owner:relabel"
+    text += f"# TYPE {owner} gauge\n"
+    for pod in pods():
+        own = f'namespace="{pod.namespace}",pod="{pod.name}",workload="{pod.workload}-front",workload_type="deployment"'
+        text += "".join(f"{owner}{{{own}}} 1 {START.timestamp() + 60 * k:.0f}\n" for k in range(pod.first, pod.last, 4))
+    with prometheus(tmp_path, text + "# EOF\n") as url:
+        _, history = read(url, preset="kube-prometheus", end=hour(2))
+    assert history.requests[0, column(history, "web-front")].tolist() == [3 * 500, 3 * 1024, 3]
+    database = np.sum([pod.memory_bytes() for pod in pods() if pod.workload == "db"], axis=0).reshape(HOURS, 60).mean(axis=1) / MIB
+    assert history.usage[1, column(history, "db-front"), 1] == pytest.approx(database[1], rel=1e-12)

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from models.errors import MetricsError
 from models.unknown import Unknown
 from openstack_cloud import openstack_cloud
+from simulator.catalog import load_scenario
 from simulator.cli.usage import command
 from simulator.ingest.inventory import load_inventory, read_inventory, save_inventory
+from simulator.ingest.inventory_zones import with_inventory
 from simulator.ingest.openstack import connect, read_openstack
 from simulator.ingest.store import open_store
 
@@ -251,3 +253,16 @@ def test_a_cloud_that_is_not_configured_is_one_message(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MetricsError, match=r"cloud nowhere: .*check clouds.yaml"):
         connect("nowhere")
+
+
+@sdk
+def test_a_cloud_becomes_zones_of_a_scenario() -> None:
+    """Two hypervisors of 64 threads with 80 in use leave none whole; of two bare-metal nodes one is deployed."""
+    with _connected() as connection:
+        scenario, notes = with_inventory(load_scenario("half-private-40"), read_openstack(connection, "private"))
+    assert [(zone.name, zone.kind, zone.existing_nodes) for zone in scenario.zones] == [
+        ("ironic-bm-large-64t-256g", "ironic", 1),
+        ("prod-bm", "baremetal", 0),
+    ]
+    assert "nova-64t-512g: all 2 servers are in use, left out" in notes
+    assert "bare-metal node bm-3: retired, left out" in notes
