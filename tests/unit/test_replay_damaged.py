@@ -84,7 +84,7 @@ def test_keys_of_groups_pools_own_nodes_and_batching_without_effect_are_named() 
     pool = copy.deepcopy(POOLS["pools"][0])
     pool["template"]["metadata"]["annotations"] = {}
     pool["template"]["sepc"] = {}
-    node = {**POOLS["owned_nodes"][0], "taints": []}
+    node = {**POOLS["owned_nodes"][0], "tains": []}
     named = replay({**POOLS, "pools": [pool], "owned_nodes": [node], "batch": {"idel": "2s"}}).warnings
-    for key in ("batch.idel", "owned_nodes[0].taints", "pools[0].template.metadata.annotations", "pools[0].template.sepc"):
+    for key in ("batch.idel", "owned_nodes[0].tains", "pools[0].template.metadata.annotations", "pools[0].template.sepc"):
         assert f"input: {key} is not modelled" in named

@@ -181,6 +181,9 @@ USUAL = {
 NO_CASE = (
     "max-graceful-termination-sec",
     "scale-down-unready-time",
+    "scale-down-non-empty-candidates-count",
+    "scale-down-candidates-pool-ratio",
+    "scale-down-candidates-pool-min-count",
     "max-node-startup-time",
     "max-bulk-soft-taint-time",
     "node-deletion-delay-timeout",
@@ -200,8 +203,8 @@ NO_CASE = (
     "logtostderr",
     "stderrthreshold",
 )
-"""Flags for what never happens here (pods end at once, no deletion fails, no node turns unready, nothing times out) or
-that only say how the program runs."""
+"""Flags for what never happens here (pods end at once, no node turns unready, nothing times out), that the program itself
+reads no longer (the candidate pools of an older scale-down), or that only say how it runs."""
 
 
 def flag_values(given: Any, place: str, problems: list[Problem]) -> dict[str, str]:
