@@ -6,7 +6,8 @@ ipmi_exporter and Cluster Autoscaler. Format: OpenMetrics 1.0, as `promtool tsdb
 
 Pods of a class in a pool are two series of kube_pod_status_phase, so that the recording rules (requests of pods whose phase
 equals 1) and the number of pods (their sum) both hold: one pod carries all requests and has phase 1, the other's phase is
-the number of the others. Hours with less than one pod on average count one.
+the number of the others. Hours with less than one pod on average count one. A series lasts for the whole run and is 0 while
+there is nothing, so that a look back over a scrape or two finds no more than there is.
 """
 
 from __future__ import annotations
@@ -90,12 +91,12 @@ def _nodes(run: RunResult, pools: list[NodePool]) -> Iterator[Metric]:
     power = power_by_hour_w(run)
     for q, pool in enumerate(pools):
         up, own = run.node_hours[:, q], {"node": pool.name}
-        yield Metric("kube_node_info", own | {"kubelet_version": "", "provider_id": pool.kind}, _seen(np.ones(up.size), up))
-        yield Metric("kube_node_labels", own | _node_labels(pool), _seen(np.ones(up.size), up))
+        yield Metric("kube_node_info", own | {"kubelet_version": "", "provider_id": pool.kind}, np.ones(up.size))
+        yield Metric("kube_node_labels", own | _node_labels(pool), np.ones(up.size))
         for side, amounts in (("capacity", _capacity(pool.shape)), ("allocatable", _allocatable(pool.shape))):
             for resource, amount in amounts.items():
                 labels = own | {"resource": _resource(resource), "unit": UNITS.get(resource, "integer")}
-                yield Metric(f"kube_node_status_{side}", labels, _seen(up * amount, up))
+                yield Metric(f"kube_node_status_{side}", labels, up * amount)
         for status, count in (("true", up), ("false", state["down"][:, q])):
             yield Metric("kube_node_status_condition", own | {"condition": "Ready", "status": status}, count)
         for name, called in STATES.items():
@@ -149,13 +150,14 @@ def _group(namespace: str, owner: str, node: str, phase: str, pods: Values, requ
         return
     own = {"namespace": namespace, "pod": f"{owner}-{namespace}"}
     for labels in (own, own | {"pod": own["pod"] + "-others"}):
-        yield Metric("kube_pod_owner", labels | {"owner_kind": "StatefulSet", "owner_name": owner}, _seen(np.ones(pods.size), pods))
-    yield Metric("kube_pod_status_phase", own | {"phase": phase}, _seen(np.ones(pods.size), pods))
-    yield Metric("kube_pod_status_phase", own | {"pod": own["pod"] + "-others", "phase": phase}, _seen(np.maximum(pods - 1.0, 0.0), pods))
+        yield Metric("kube_pod_owner", labels | {"owner_kind": "StatefulSet", "owner_name": owner}, np.ones(pods.size))
+    yield Metric("kube_pod_status_phase", own | {"phase": phase}, np.where(pods > 0, 1.0, 0.0))
+    others = own | {"pod": own["pod"] + "-others", "phase": phase}
+    yield Metric("kube_pod_status_phase", others, np.maximum(pods - 1.0, 0.0))
     for resource, values in requests.items():
         labels = own | {"container": CONTAINER, "node": node, "resource": _resource(resource), "unit": UNITS.get(resource, "integer")}
         if values.any():
-            yield Metric("kube_pod_container_resource_requests", labels, _seen(values, pods))
+            yield Metric("kube_pod_container_resource_requests", labels, values)
 
 
 def _gpus(run: RunResult, pools: list[NodePool]) -> Iterator[Metric]:

@@ -261,7 +261,7 @@ def test_a_summary_has_its_keys_and_files_and_repeats_its_bytes(tmp_path: Path) 
     scenario = catalog.load_scenario("half-private-40")
     outcome = simulate(company(3), fleet_for(scenario, {"prod-bm": 30}), scenario, replications=2)
     document = summary(outcome)
-    assert set(document["zones"]["prod-bm"]) == {"node_hours", "utilisation", "pods_placed"}
+    assert set(document["zones"]["prod-bm"]) == {"node_hours", "utilisation", "pods_placed", "failures", "kwh"}
     assert {"pending_s", "burst_node_hours", "failures", "conservation_error", "pods"} <= set(document)
     assert document["zones"]["prod-bm"]["node_hours"] == pytest.approx(72 * 30, rel=0.01)
     texts = [[path.read_bytes() for path in write_outcome(outcome, tmp_path / name)] for name in ("a", "b")]
