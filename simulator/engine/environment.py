@@ -14,6 +14,8 @@ from simulator.engine.state import State
 LAST = 9
 """Priority of an event that comes after every other control event of its instant; looks of several processes rank from here."""
 
+_simpy_step = simpy.Environment.step
+
 Story = Generator[simpy.Event, Any, None]
 """What a control process is: the events it waits for, one after the other."""
 
@@ -35,6 +37,7 @@ class HybridEnvironment(simpy.Environment):
         self.changes = 0
         self.change_phase = -1
         self._looked = (-1, -1)
+        self._unwatched = True
 
     @property
     def ms(self) -> int:
@@ -44,6 +47,13 @@ class HybridEnvironment(simpy.Environment):
     def step(self) -> None:
         """Run pods to the next control event, then process it."""
         upcoming = self._queue[0][0] if self._queue else 0
+        if self._unwatched:
+            if upcoming > self._reached:
+                self.crossings += 1
+                self._run_pods(upcoming, 0)
+                self._reached = upcoming
+            _simpy_step(self)
+            return
         if upcoming > self._reached:
             self.crossings += 1
             watch = (self._watcher is not None) + (WATCH_CHANGED if self._heard is not None else 0)
@@ -66,13 +76,14 @@ class HybridEnvironment(simpy.Environment):
 
     def _process(self) -> None:
         """simpy's next event, and what it did to dynamic pods told on."""
-        super().step()
+        _simpy_step(self)
         if self._heard is not None and self.state.clock[CHANGED] > 0:
             self._heard()
 
     def listen_to_pods(self, heard: Callable[[], None]) -> None:
         """Call `heard` at every instant in which dynamic pods found or lost a node or ended; one listener."""
         self._heard = heard
+        self._unwatched = False
 
     def _pass(self, delay_ms: int) -> None:
         """An event that does nothing, so that the clock stops at its instant."""
@@ -86,11 +97,13 @@ class HybridEnvironment(simpy.Environment):
         Its value is the cause; there is one watcher at a time.
         """
         self._watcher = self.event()
+        self._unwatched = False
         return self._watcher
 
     def stop_watching(self) -> None:
         """The watcher has woken by other means."""
         self._watcher = None
+        self._unwatched = self._heard is None
 
     def next_change(self) -> simpy.Event:
         """An event that fires at the next control event that changes nodes; any number may be waited for."""
@@ -116,6 +129,7 @@ class HybridEnvironment(simpy.Environment):
 
     def _wake(self, cause: Cause, delay_ms: int) -> None:
         event, self._watcher = self._watcher, None
+        self._unwatched = self._heard is None
         assert event is not None
         event._ok, event._value = True, cause
         self.schedule(event, priority=URGENT, delay=delay_ms)
