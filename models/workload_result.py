@@ -75,6 +75,11 @@ class WorkloadResult:
         return {pool: ceil_int(pods / held) for pool, held in self.pods_per_node.items() if held > 0}
 
     @property
+    def unserved(self) -> int:
+        """Runs that gave up, or still waited for their first pod at the end."""
+        return sum(run.outcome in ("timed_out", "waiting") for run in self.runs)
+
+    @property
     def warm_nodes(self) -> dict[str, int]:
         """Nodes that must stand ready in each pool so that no growth waits for a new one."""
         return {pool: ceil_int(pods / self.pods_per_node[pool]) for pool, pods in self.warm_pods.items() if self.pods_per_node[pool] > 0}

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from models.unknown import Unknown
 from simulator.wording_tables import Say
 
 SHOWN = 5
@@ -51,7 +52,7 @@ def _growths(row: Row, say: Say) -> list[str]:
     growths, releases = row.get("scale_outs", []), row.get("rollouts_s", [])
     for growth in growths[:SHOWN]:
         values = {"before": growth["from"], "after": growth["to"], "at_s": growth["at_s"], "ready": growth["load_to_ready_s"]}
-        if growth["load_to_ready_s"] is None:
+        if isinstance(growth["load_to_ready_s"], Unknown):
             found.append(say("{before} to {after} replicas at {at_s:,.0f} s, never all ready", **values))
         else:
             text = "{before} to {after} replicas at {at_s:,.0f} s, all ready {ready:,.0f} s after the load changed"
@@ -79,13 +80,13 @@ def _runs(row: Row, say: Say) -> list[str]:
         return []
     runs = row["runs"]
     late = {"delay": _p95(runs["start_delay_s"])}
-    counts = {key: runs[key] for key in ("completed", "failed", "timed_out", "skipped", "restarts")}
+    counts = {key: runs[key] for key in ("completed", "running", "waiting", "failed", "timed_out", "skipped", "restarts")}
     text = (
-        "runs: {completed:,.0f} completed, {failed:,.0f} failed, {timed_out:,.0f} gave up, {skipped:,.0f} skipped, "
-        "{restarts:,.0f} started over; 95 % began within {delay} s"
+        "runs: {completed:,.0f} completed, {running:,.0f} running, {waiting:,.0f} waiting, {failed:,.0f} failed, {timed_out:,.0f} gave up, "
+        "{skipped:,.0f} skipped, {restarts:,.0f} started over; 95 % began within {delay} s"
     )
     return [say(text, **counts, **late)]
 
 
-def _p95(values: Mapping[str, float] | None) -> str:
-    return "-" if values is None else f"{values['p95']:,.1f}"
+def _p95(values: Mapping[str, float] | Unknown) -> str:
+    return "-" if isinstance(values, Unknown) else f"{values['p95']:,.1f}"

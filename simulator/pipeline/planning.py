@@ -150,7 +150,7 @@ def verify(case: Case, outcome: Outcome, pinned: PinnedHalf, at_measured: int) -
         pending_p95_s=waits["p95"],
         pending_p99_s=waits["p99"],
         burst_start_p95_s=burst_start["p95"],
-        slo_met=held and not any(run.unplaced for run in outcome.runs),
+        slo_met=held and not any(run.unplaced or any(own.unserved for own in run.workloads) for run in outcome.runs),
         replications=len(outcome.runs),
     )
 

@@ -72,6 +72,19 @@ def test_a_plan_counts_what_the_workloads_are_expected_to_ask_for(tmp_path: Path
     assert found["verification"]["slo_met"]
 
 
+def test_a_gang_that_never_fits_is_told_and_fails_the_plan(tmp_path: Path) -> None:
+    """A member of 100 cores fits on no node: nothing is placed, nothing is lost in silence."""
+    row = "{kind: gang, name: big, cpu_m: 100000, memory_mib: 1024, members: 2, at_h: [1], duration_s: 60}"
+    desk = "{kind: deployment, name: desk, cpu_m: 1000, memory_mib: 1024, replicas: 20}"
+    text = (
+        f"scenario: big\ndemand: {{measured: false}}\nengine: {{horizon_hours: 48, replications: 1}}\nworkloads:\n  - {row}\n  - {desk}\n"
+    )
+    (tmp_path / "big.yaml").write_text(text, encoding="utf-8")
+    done = burstline("simulate", "big.yaml", "--nodes", "prod-bm=2", folder=tmp_path)
+    assert "extra/big: runs: 0 completed, 0 running, 1 waiting" in done.stdout.replace("\n", " ")
+    assert document("plan", "big.yaml", folder=tmp_path)["verification"]["slo_met"] is False
+
+
 def test_a_wrong_workload_is_refused_without_a_traceback(tmp_path: Path) -> None:
     row = "{kind: cronjob, name: night, cpu_m: 1, memory_mib: 1, schedule: '0 25 * * *', duration_s: 60}"
     (tmp_path / "wrong.yaml").write_text(f"scenario: wrong\nworkloads:\n  - {row}\n", encoding="utf-8")

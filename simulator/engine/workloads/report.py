@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.outcome import Outcome
+from models.unknown import Unknown
 from models.workload_result import JobRun, ScaleOut, WorkloadResult
 
 RUN_OUTCOMES = ("completed", "failed", "timed_out", "replaced", "running", "waiting")
@@ -51,15 +52,15 @@ def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 6)
 
 
-def _percentiles(parts: Sequence[NDArray[np.float64]]) -> dict[str, float] | None:
-    """p50, p95, p99; None where no pod came so far."""
+def _percentiles(parts: Sequence[NDArray[np.float64]]) -> dict[str, float] | Unknown:
+    """p50, p95, p99; unknown where nothing came so far."""
     values = np.concatenate(list(parts))
     if not values.size:
-        return None
+        return Unknown("none came so far in the run")
     return {f"p{q}": round(float(np.percentile(values, q)), 3) for q in (50, 95, 99)}
 
 
-def _by_pool(results: Sequence[WorkloadResult]) -> dict[str, dict[str, float] | None]:
+def _by_pool(results: Sequence[WorkloadResult]) -> dict[str, dict[str, float] | Unknown]:
     pools = sorted({pool for result in results for pool in result.ready_by_pool_s})
     return {pool: _percentiles([r.ready_by_pool_s[pool] for r in results if pool in r.ready_by_pool_s]) for pool in pools}
 
@@ -80,7 +81,8 @@ def _headroom(results: Sequence[WorkloadResult]) -> dict[str, Any]:
 
 
 def _scale_out(growth: ScaleOut) -> dict[str, Any]:
-    ready = None if growth.ready_at_s is None else round(growth.ready_at_s - growth.load_at_s, 3)
+    unknown = Unknown("not all replicas were ready before the next growth or the end")
+    ready = unknown if growth.ready_at_s is None else round(growth.ready_at_s - growth.load_at_s, 3)
     return {
         "load_at_s": growth.load_at_s,
         "at_s": growth.at_s,
