@@ -238,3 +238,16 @@ def test_two_runs_are_equal_to_the_last_number() -> None:
 def test_a_larger_node_needs_fewer_warm_ones() -> None:
     large = replace(TEN_CORES, name="thirty", cpu_m=30_000, memory_mib=120_100)
     assert alone(run(scenario(TEN_TO_SEVENTY), pool(3, shape=large), times=VM)).warm_nodes == {"own": 2}
+
+
+def test_a_replica_set_shrinks_from_the_fullest_node_first() -> None:
+    """Seven pods on one node, five on a second: the four that go are all of the fuller one, since the ranks are counted once."""
+    part = {"kind": "deployment", "name": "web", "replicas": {"steps": [[0, 7], [0.5, 12], [1.0, 8]]}}
+    simulation, _ = opened(scenario(part), pool(2, 2))
+    simulation.state.cordon(1, True, 0)
+    simulation.env.run(until=600 * MS_PER_S)
+    simulation.state.cordon(1, False, 600 * MS_PER_S)
+    simulation.env.run(until=2000 * MS_PER_S)
+    assert [simulation.state.pods_on(slot).size for slot in (0, 1)] == [7, 5]
+    simulation.env.run(until=4000 * MS_PER_S)
+    assert [simulation.state.pods_on(slot).size for slot in (0, 1)] == [3, 5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -118,7 +119,7 @@ class Deployment:
         if len(self.pods) < wanted:
             self._create(wanted - len(self.pods))
         elif len(self.pods) > wanted:
-            self._stop(sorted(self.pods, key=_victim_rank)[: len(self.pods) - wanted])
+            self._stop(self._victims(self.pods)[: len(self.pods) - wanted])
 
     def _create(self, count: int) -> None:
         if count > 0:
@@ -153,8 +154,8 @@ class Deployment:
             new, old = self._split()
             now = Versions(len(new), sum(map(self.available, new)), len(old), sum(map(self.available, old)))
             wanted = rolling_step(self.replicas, surge, unavailable, now)
-            self._stop(sorted(new, key=_victim_rank)[: max(0, len(new) - wanted.new)])
-            self._stop(sorted(old, key=_victim_rank)[: len(old) - wanted.old])
+            self._stop(self._victims(new)[: max(0, len(new) - wanted.new)])
+            self._stop(self._victims(old)[: len(old) - wanted.old])
             before = len(self.pods)
             self._create(wanted.new - len(new))
             if (wanted.new, wanted.old) == (len(new), len(old)) or (wanted.old == len(old) and len(self.pods) == before):
@@ -173,7 +174,7 @@ class Deployment:
 
     def _fit_old(self, old: list[Pod]) -> None:
         """An old version that shall shrink with its Deployment does; it never grows."""
-        self._stop(sorted(old, key=_victim_rank)[: max(0, len(old) - self.replicas)])
+        self._stop(self._victims(old)[: max(0, len(old) - self.replicas)])
 
     def _drop_old(self, version: int) -> None:
         if version == self._version:
@@ -195,6 +196,17 @@ class Deployment:
         if (version, stage) == (self._version, self._stage):
             self._stage, self._paused = stage + 1, False
             self.reconcile()
+
+    def _victims(self, pods: list[Pod]) -> list[Pod]:
+        """`pods` in the order in which a ReplicaSet stops them.
+
+        Without a node, image not there, not Ready, most pods of the set on the node, Ready for the shortest time, newest.
+        """
+        beside = Counter(pod.slot for pod in self.pods)
+        rank = lambda pod: (  # noqa: E731
+            pod.placed_ms != NOT_YET, pod.running_ms != NOT_YET, pod.ready, -beside[pod.slot], -pod.ready_ms, -pod.created_ms, -pod.number
+        )  # fmt: skip
+        return sorted(pods, key=rank)
 
     def _split(self) -> tuple[list[Pod], list[Pod]]:
         new = [pod for pod in self.pods if pod.version == self._version]
@@ -239,8 +251,3 @@ class Deployment:
         self._close_growth()
         if self._how is not None:
             self.log.rollouts.append((self._began_ms, self.hub.env.ms))
-
-
-def _victim_rank(pod: Pod) -> tuple[bool, bool, int, int]:
-    """Order in which a ReplicaSet stops its pods: without a node, not ready, newest first."""
-    return pod.placed_ms != NOT_YET, pod.ready, -pod.created_ms, -pod.number
