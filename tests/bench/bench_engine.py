@@ -21,7 +21,7 @@ import simpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from engine_workloads import c_s, first_pods, kernel_s, mixed_fleet, mixed_trace, replay_s, simpy_s, standing
+from engine_workloads import c_s, first_pods, kernel_s, mixed_fleet, mixed_trace, replay_s, simpy_s, spread_out, standing
 
 from models.fleet import Fleet, NodePool
 from models.horizon import Horizon
@@ -41,6 +41,8 @@ RUNS = 5
 SIZES = {40: (1_000_000, 20_000, 150), 250: (500_000, 5_000, 200), 1000: (400_000, 1_200, 500), 5000: (300_000, 300, 2000)}
 FLOOR = {40: 12, 250: 35, 1000: 40, 5000: 40}
 PEERS = {"OpenDC": {40: 51_100, 250: 42_500, 1000: 14_700, 5000: 5_170}, "CloudSim Plus": {40: 24_300, 250: 7_670, 1000: 1_270}}
+RULED = {40: 100_000, 250: 50_000, 1000: 20_000}
+RULED_AT_MOST = {40: 25, 250: 50, 1000: 200}
 VERSIONS = ("1.35", "1.36")
 
 
@@ -68,6 +70,7 @@ def rows(scale: str) -> list[Row]:
     for nodes, (pods, few, target) in SIZES.items():
         if not small or nodes <= 250:
             found += placement_rows(nodes, pods // 50 if small else pods, few // 20 if small else few, target, 1 if small else RUNS)
+    found += rule_rows({40: 2_000} if small else RULED, 1 if small else RUNS)
     found += crossing_rows(20_000 if small else 2_000_000, 1 if small else RUNS)
     found += autoscaler_rows(24 * 14 if small else HOURS_PER_YEAR)
     found += process_rows(24 * 7 if small else HOURS_PER_YEAR)
@@ -110,6 +113,20 @@ def c_rows(trace: Trace, fleet: Fleet, nodes: int, runs: int) -> Iterator[Row]:
 
     in_c = median_s(lambda: c_s(trace, fleet)[0], runs)
     yield row(f"numba / C, scan, {nodes} nodes", median_s(scanned, runs) / in_c, "x", 1.3, False)
+
+
+def rule_rows(sizes: dict[int, int], runs: int) -> Iterator[Row]:
+    """What constraints and preemption cost: pods that spread softly over nodes and zones, and an option that nobody needs."""
+    for nodes, pods in sizes.items():
+        fleet = mixed_fleet(nodes)
+        trace = mixed_trace(fleet, pods)
+        spread = spread_out(trace)
+        kernel_s(first_pods(trace, 100), fleet, "1.36", preemption=True)
+        plain = median_s(lambda t=trace, f=fleet: kernel_s(t, f, "1.36")[0], runs)
+        ruled = median_s(lambda t=spread, f=fleet: kernel_s(t, f, "1.36")[0], min(runs, 3))
+        ready = median_s(lambda t=trace, f=fleet: kernel_s(t, f, "1.36", preemption=True)[0], runs)
+        yield row(f"pod with two soft spread constraints / plain pod, {nodes} nodes", ruled / plain, "x", RULED_AT_MOST[nodes], False)
+        yield row(f"preemption on, none needed / off, {nodes} nodes", ready / plain, "x", 1.15, False)
 
 
 def crossing_rows(pods: int, runs: int) -> Iterator[Row]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from models.fleet import Fleet, NodePool
 from models.node import NodeShape
 from models.units import MS_PER_H
+from simulator.engine.constraints import Constraints
+from simulator.engine.kube.objects import HOSTNAME, ZONE, Selector, Spread
 from simulator.engine.policies import POLICIES
 from simulator.engine.state import State, eligible
 from simulator.engine.trace import PodShape, Trace, trace_of
@@ -66,17 +69,30 @@ def first_pods(trace: Trace, pods: int) -> Trace:
     return trace_of(trace.shapes, trace.hours, trace.arrival_ms[:pods], trace.duration_ms[:pods], trace.shape[:pods])
 
 
-def standing(trace: Trace, fleet: Fleet, version: str, *, tree: bool | None = None) -> State:
+def spread_out(trace: Trace) -> Trace:
+    """The same pods, each shape with soft topology spread of its own pods over nodes and over zones."""
+
+    def spread(s: int, shape: PodShape) -> PodShape:
+        own = Selector.of({"app": f"app-{s}"})
+        rules = Constraints(
+            labels=(("app", f"app-{s}"),), spreads=tuple(Spread(1, key, hard=False, selector=own) for key in (HOSTNAME, ZONE))
+        )
+        return replace(shape, rules=rules)
+
+    return replace(trace, shapes=tuple(spread(s, shape) for s, shape in enumerate(trace.shapes)))
+
+
+def standing(trace: Trace, fleet: Fleet, version: str, *, tree: bool | None = None, preemption: bool = False) -> State:
     """A State with every node up, lowest ties."""
-    state = State(trace, fleet, POLICIES["default"], version, tie_seed=0, tree=tree)
+    state = State(trace, fleet, POLICIES["default"], version, tie_seed=0, tree=tree, preemption=preemption)
     for slot in range(state.layout.slots):
         state.join(slot, 0, state.layout.pools[state.pool_of[slot]].shape)
     return state
 
 
-def kernel_s(trace: Trace, fleet: Fleet, version: str) -> tuple[float, State]:
+def kernel_s(trace: Trace, fleet: Fleet, version: str, *, preemption: bool = False) -> tuple[float, State]:
     """Processor seconds of the kernel over the whole trace, hourly counters and classes on."""
-    state = standing(trace, fleet, version)
+    state = standing(trace, fleet, version, preemption=preemption)
     start = time.process_time()
     state.advance(trace.hours * MS_PER_H, False)
     return time.process_time() - start, state
