@@ -28,6 +28,7 @@ from simulator.ingest import athena_sql
 from simulator.ingest.athena_sql import CatalogTable
 from simulator.ingest.bill_lines import SOURCE_ROWS
 from simulator.ingest.formats import Options
+from simulator.ingest.store import scratch_connection
 from simulator.ingest.tabular import quoted, text_literal
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
@@ -207,9 +208,8 @@ def _refuse_repeats(session: _Session, table: CatalogTable) -> None:
 def _as_parquet(address: Address, table: CatalogTable, answer: Path, folder: Path, options: Options) -> Path:
     """The groups with the types and tag columns of the table they came from."""
     target = folder / f"{address.database}.{address.table}-{address.period}.parquet"
-    connection = duckdb.connect()
+    connection = scratch_connection()
     try:
-        connection.execute("SET TimeZone='UTC'").fetchall()
         source = f"read_csv({text_literal(str(answer))}, header=true, all_varchar=true, delim=',', quote='\"', escape='\"')"
         names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         rows, unreadable = _counts(connection, source, names)

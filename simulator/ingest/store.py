@@ -42,6 +42,15 @@ def open_store(path: Path | str | None, *, read_only: bool = False) -> duckdb.Du
     return connection
 
 
+def scratch_connection() -> duckdb.DuckDBPyConnection:
+    """An empty database in memory for one piece of work: UTC, bounded, and silent."""
+    connection = duckdb.connect()
+    connection.execute(f"SET memory_limit='{MEMORY_LIMIT_MIB}MiB'")
+    connection.execute("SET TimeZone='UTC'")
+    _without_progress_bar(connection)
+    return connection
+
+
 def _without_progress_bar(connection: duckdb.DuckDBPyConnection) -> None:
     """Commands draw their own bar. A notebook without widgets has it off already and refuses to be told so."""
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:

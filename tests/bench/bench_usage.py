@@ -102,6 +102,7 @@ def _parquet_import(series: int, hours: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "usage.parquet"
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar=false").fetchall()
             connection.execute(FILE_ROWS.format(series=series, rows=series * hours, path=path)).fetchall()
         size_mib = path.stat().st_size / 2**20
         command = [sys.executable, "-c", FILE_CHILD, str(path), str(Path(folder) / "store.duckdb")]

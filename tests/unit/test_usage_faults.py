@@ -23,6 +23,7 @@ from simulator.ingest.metric_names import Matcher
 from simulator.ingest.prometheus import import_prometheus
 from simulator.ingest.prometheus_http import LONGEST_QUERY_MS, Access, Server
 from simulator.ingest.prometheus_task import Request
+from simulator.ingest.store import scratch_connection
 from simulator.ingest.usage_file import import_files
 from simulator.ingest.usage_files import FileOptions
 from simulator.ingest.usage_store import Imported, load_usage, open_usage
@@ -311,3 +312,10 @@ def test_replicas_and_restarts_in_a_dump_are_told_apart(tmp_path: Path) -> None:
     assert history.pods[0, 0] == 1.0
     minutes = 29 * 1.0 + 30 * 0.5  # of 59 minutes with two samples of a counter
     assert history.usage[0, 0, 0] == pytest.approx(1000 * minutes / 59)
+
+
+def test_databases_for_scratch_draw_nothing_on_standard_output() -> None:
+    """duckdb's own progress bar, drawn after two seconds, would stand in the JSON document."""
+    with scratch_connection() as connection, open_usage(None) as store:
+        for one in (connection, store):
+            assert one.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]

@@ -26,6 +26,7 @@ from pyarrow import csv
 from models.errors import MetricsError, Problem
 from simulator.ingest import koku_devices
 from simulator.ingest.koku_devices import TIME
+from simulator.ingest.store import scratch_connection
 from simulator.ingest.usage_files import GZIP, USAGE_FILES, FileOptions, HourlyRows
 from simulator.ingest.usage_store import Gap
 from simulator.ingest.workload_names import name_from_pod
@@ -75,7 +76,7 @@ class KokuReports:
             raise MetricsError(
                 Problem(str(path), "no pod report", "give the whole delivery: one report must hold pod_usage_cpu_core_seconds")
             )
-        with duckdb.connect() as connection:
+        with scratch_connection() as connection:
             _load(connection, delivery, pods)
             _check(connection, delivery.place)
             told = koku_devices.load_devices(connection, delivery.reports, delivery.place)

@@ -15,7 +15,7 @@ import duckdb
 
 from models.errors import MetricsError, Problem
 from simulator.ingest.metric_names import MEASURES
-from simulator.ingest.store import MEMORY_LIMIT_MIB
+from simulator.ingest.store import scratch_connection
 from simulator.ingest.usage_files import USAGE_FILES, FileOptions, HourlyRows
 from simulator.ingest.usage_store import Gap, Query
 
@@ -49,9 +49,7 @@ class UsageParquet:
 
     def read(self, path: Path, options: FileOptions) -> HourlyRows:
         """All rows within the options' range, checked one by one."""
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone='UTC'")
-            connection.execute(f"SET memory_limit='{MEMORY_LIMIT_MIB}MiB'")
+        with scratch_connection() as connection:
             try:
                 return _read(connection, path, options)
             except duckdb.Error as error:
