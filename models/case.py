@@ -105,7 +105,8 @@ class Case:
     `users_peak` is the peak demand of the share of users that the scenario homes privately, same unit; None when users are not known.
     `also_used` names parameters that a simulation of the case reads besides prices and zones.
     `mix` says how much of every other resource a unit of demand brings along, so that a worker of another shape is counted by
-    the resource that fills it first.
+    the resource that fills it first. `egress_gb_per_year` is what workloads moved in the simulation because they ran away
+    from their data.
     """
 
     scenario: Scenario
@@ -119,6 +120,13 @@ class Case:
     users_peak: float | None = None
     also_used: tuple[str, ...] = ()
     mix: Mapping[str, float] = field(default_factory=dict)
+    egress_gb_per_year: float = 0.0
+
+    @property
+    def egress_usd_per_gb(self) -> float:
+        """Price of a gigabyte between the sides: over Direct Connect where there is a port, else over the internet."""
+        over_link = self.parameters["direct_connect_ports"] > 0
+        return self.parameters["direct_connect_usd_per_gb" if over_link else "egress_usd_per_gb"]
 
     @cached_property
     def prices(self) -> PriceBook:

@@ -34,6 +34,7 @@ _SERVICES: tuple[tuple[str, str, str], ...] = (
     ("DNS and proxy server", "Networking", "Network Routing"),
     ("Direct Connect", "Networking", "Network Connectivity"),
     ("data over the link", "Networking", "Network Connectivity"),
+    ("data between the sides", "Networking", "Network Connectivity"),
     ("migration", "Migration", "Other (Migration)"),
 )
 _OTHER = ("Other", "Other (Other)")

@@ -124,7 +124,7 @@ def _of_line(month: date, line: CostLine, home: str, on_demand_usd_per_h: float)
     if line.kind == "aws":
         hours = line.quantity / MONTHS_PER_YEAR
         return _charge(month, line.item, None, "Usage", "Usage-Based", hours, "Hours", line.unit_usd, listed=on_demand_usd_per_h)
-    zone = None if line.item in ("Direct Connect ports", "data over the link") else home
+    zone = None if line.item in ("Direct Connect ports", "data over the link", "data between the sides") else home
     return _charge(month, line.item, zone, "Usage", "Recurring", line.quantity, line.unit, line.unit_usd / MONTHS_PER_YEAR)
 
 

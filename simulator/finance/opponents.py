@@ -13,6 +13,7 @@ from models.statement import CostLine, CostStatement
 from models.units import HOURS_PER_YEAR
 
 AS_BILLED, ON_DEMAND, BEST, PRIVATE, HYBRID = "aws_as_billed", "aws_on_demand", "aws_best", "private", "hybrid"
+SIDES = "data between the sides"
 BILLED_WHY = "worker charges of the bill, amortised, unused commitment included"
 
 
@@ -107,6 +108,9 @@ def hybrid(case: Case, nodes: Mapping[str, int]) -> CostStatement:
         lines.append(CostLine("Direct Connect ports", "operation", link.direct_connect_ports, "ports", port, "all year"))
     if built and link.usd_per_burst_node_h:
         lines.append(CostLine("data over the link", "operation", hours, "worker-hours", link.usd_per_burst_node_h, "with every burst hour"))
+    if built and case.egress_gb_per_year:
+        why = "pods away from their data, as simulated"
+        lines.append(CostLine(SIDES, "operation", case.egress_gb_per_year, "GB", case.egress_usd_per_gb, why))
     return owned(case, HYBRID, nodes).with_lines(HYBRID, *lines)
 
 

@@ -8,7 +8,7 @@ from models.case import Case
 from models.statement import CostStatement
 from models.units import HOURS_PER_YEAR, MONTHS_PER_YEAR
 from models.zones import BomLine
-from simulator.finance.opponents import BEST, HYBRID, best_rate, yearly_worker_hours
+from simulator.finance.opponents import BEST, HYBRID, SIDES, best_rate, yearly_worker_hours
 from simulator.finance.pages import Book, Page, cell, span
 from simulator.finance.report import FinanceReport
 from simulator.finance.workbook_cash import cash_page, summary_page
@@ -235,11 +235,13 @@ def _best_rate(page: Page, case: Case) -> None:
 
 def _link(page: Page, report: FinanceReport) -> None:
     lines = report.comparison.statement(HYBRID).lines
-    value = sum(line.usd_per_year for line in lines if line.item in ("Direct Connect ports", "data over the link"))
+    value = sum(line.usd_per_year for line in lines if line.item in ("Direct Connect ports", "data over the link", SIDES))
     row = page.line("hybrid: link to AWS")
     ports = f"a_direct_connect_ports*a_direct_connect_port_usd_per_h*{HOURS_PER_YEAR}"
     data = "t_burst_hours*a_egress_gb_per_burst_node_h*a_direct_connect_usd_per_gb"
-    page.calc(row, 3, f"IF(t_workers=0,0,{ports}+{data})", value)
+    moved = sum(line.usd_per_year for line in lines if line.item == SIDES)
+    simulated = f"+{moved!r}" if moved else ""
+    page.calc(row, 3, f"IF(t_workers=0,0,{ports}+{data}{simulated})", value)
     page.named("t_link_year", row, 3)
 
 

@@ -15,7 +15,7 @@ from models.plan import BuildPlan, Limit, PoolPlan, Verification
 from models.reason import Reason
 from models.scenario import Scenario
 from models.statement import Comparison
-from models.units import ceil_int
+from models.units import HOURS_PER_YEAR, ceil_int
 from models.unknown import Unknown
 from models.zones import ZONES
 from simulator import catalog
@@ -77,6 +77,7 @@ def make_plan(scenario: Scenario, inputs: Inputs | None = None, progress: Progre
     at_measured = recommend(measured).recommendation.private_nodes
     fleet = fleet_for(scenario, advice.recommendation.by_zone)
     outcome = simulate(future_demand(case, inputs.demand), fleet, scenario, replications=scenario.engine.replications, progress=progress)
+    case = with_egress(case, outcome)
     comparison = compare_opponents(case, advice.recommendation.by_zone, advice.steps)
     verification = verify(assumed, outcome, pinned, at_measured)
     plan = document(case, advice, fleet, outcome, comparison, verification)
@@ -99,6 +100,13 @@ def resolve(scenario: Scenario, inputs: Inputs) -> Case:
     if not rate.of_bill:
         return case
     return case.with_scenario(scenario.varied({"aws.commitment_discount_share": 1.0 - rate.usd_per_h / case.on_demand_usd_per_h}))
+
+
+def with_egress(case: Case, outcome: Outcome) -> Case:
+    """The case with a year of what pods moved in the simulation because they ran away from their data."""
+    moved = sum(run.egress_gb for run in outcome.runs) / len(outcome.runs)
+    hours = outcome.first.horizon.hours
+    return replace(case, egress_gb_per_year=moved * HOURS_PER_YEAR / hours) if moved else case
 
 
 def with_packing(case: Case, share: float) -> Case:

@@ -22,6 +22,8 @@ from simulator.engine.fleets import fleet_for
 from simulator.engine.replicate import simulate
 from simulator.engine.run import config_for
 from simulator.engine.trace import PodShape, trace_of
+from simulator.finance.opponents import SIDES, hybrid
+from simulator.pipeline.planning import with_egress
 
 
 def scenario(**changes: object) -> Scenario:
@@ -195,3 +197,17 @@ def test_the_defaults_keep_the_simple_autoscaler() -> None:
     chosen = scenario()
     config = config_for(fleet_for(chosen, {"prod-bm": 3}), chosen)
     assert (config.autoscaler, config.consolidates, config.descheduler, dict(config.wait), config.upgrades) == ("grid", False, None, {}, ())
+
+
+def test_what_pods_move_becomes_a_yearly_line_of_the_hybrid() -> None:
+    """6 simulated hours stand for a year: x 1460, at the internet's price of 0.126 USD a gigabyte without a Direct Connect port."""
+    chosen = scenario(engine__data=[{"workloads": "*", "gb_per_pod_h": 0.5}], engine__failures=False)
+    outcome = simulate(demand(), fleet_for(chosen, {"prod-bm": 3}), chosen, replications=1)
+    moved = outcome.first.egress_gb
+    assert moved == pytest.approx(float(outcome.first.busy_pods_h[:, 1].sum()) * 0.5)
+    case = with_egress(catalog.case(chosen, demand()), outcome)
+    lines = {line.item: line.usd_per_year for line in hybrid(case, {"prod-bm": 3}).lines}
+    assert lines[SIDES] == pytest.approx(moved * 1460 * 0.126)
+    assert SIDES not in {line.item for line in hybrid(catalog.case(chosen, demand()), {"prod-bm": 3}).lines}
+    over_link = scenario(parameters={**chosen.parameters, "direct_connect_ports": 2})
+    assert catalog.case(over_link, demand()).egress_usd_per_gb == 0.042
