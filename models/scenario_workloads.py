@@ -11,18 +11,13 @@ from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from models.autoscaling import HpaPart, StrictPart
 from models.node import NodeShape
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 DAY_H, WEEK_H = 24, 168
-
-
-class _Part(BaseModel):
-    """Frozen, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 def _known_zone(name: str) -> str:
@@ -46,7 +41,7 @@ TimeZone = Annotated[str, AfterValidator(_known_zone)]
 PodsOrPercent = Annotated[int | str, AfterValidator(_amount)]
 
 
-class CurvePart(_Part):
+class CurvePart(StrictPart):
     """A value that changes in steps: 24 values for every day or 168 for every week from Monday on, or (hour, value) steps."""
 
     by_hour: tuple[float, ...] = Field((), description="24 or 168 values, by local hour")
@@ -67,68 +62,7 @@ class CurvePart(_Part):
         return self
 
 
-class PolicyPart(_Part):
-    """One scaling policy: at most `value` pods or percent within `period_s`."""
-
-    type: Literal["Pods", "Percent"]
-    value: int = Field(ge=1)
-    period_s: int = Field(15, ge=1, le=1800)
-
-
-class RulesPart(_Part):
-    """Rules of one direction; a window of None is the controller's own (scale-down 300 s, scale-up 0)."""
-
-    stabilization_window_s: int | None = Field(None, ge=0, le=3600)
-    select_policy: Literal["Max", "Min", "Disabled"] = "Max"
-    policies: tuple[PolicyPart, ...] = Field(min_length=1)
-
-
-class BehaviorPart(_Part):
-    """`behavior` of autoscaling/v2 with its defaults: up 100 % or 4 pods a quarter minute, down all at once."""
-
-    scale_up: RulesPart = RulesPart(
-        stabilization_window_s=0,
-        policies=(PolicyPart(type="Percent", value=100), PolicyPart(type="Pods", value=4)),
-    )
-    scale_down: RulesPart = RulesPart(policies=(PolicyPart(type="Percent", value=100),))
-
-
-class MetricPart(_Part):
-    """What an autoscaler looks at.
-
-    cpu, memory: percent of the request, averaged over pods. pods: load per pod. external: the whole load, against
-    `target` per pod (AverageValue), or against `target` as it is (`per_pod: false`, Value).
-    """
-
-    kind: Literal["cpu", "memory", "pods", "external"]
-    target: float = Field(gt=0.0)
-    per_pod: bool = True
-
-
-class HpaPart(_Part):
-    """A HorizontalPodAutoscaler and the controller flags that matter to it; without `behavior` the older fixed limits hold."""
-
-    min_replicas: int = Field(1, ge=1)
-    max_replicas: int = Field(ge=1)
-    metrics: tuple[MetricPart, ...] = Field((MetricPart(kind="cpu", target=80.0),), min_length=1)
-    behavior: BehaviorPart | None = None
-    tolerance_up: float = Field(0.1, ge=0.0, le=1.0, description="--horizontal-pod-autoscaler-tolerance, or the rule's own since 1.33")
-    tolerance_down: float = Field(0.1, ge=0.0, le=1.0)
-    sync_s: int = Field(15, ge=1, description="--horizontal-pod-autoscaler-sync-period")
-    downscale_stabilization_s: int = Field(300, ge=0, description="--horizontal-pod-autoscaler-downscale-stabilization")
-    cpu_initialization_s: int = Field(300, ge=0, description="--horizontal-pod-autoscaler-cpu-initialization-period")
-    initial_readiness_s: int = Field(30, ge=0, description="--horizontal-pod-autoscaler-initial-readiness-delay")
-    metrics_resolution_s: int = Field(15, ge=1, description="metrics-server's --metric-resolution, or the adapter's relist interval")
-    metrics_lag_s: int = Field(0, ge=0, description="from a sample to the controller seeing it")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> HpaPart:
-        if self.max_replicas < self.min_replicas:
-            raise ValueError(f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}")
-        return self
-
-
-class ImagePart(_Part):
+class ImagePart(StrictPart):
     """What a node pulls before the first pod of a workload starts there: own layers, and those of a base that others share."""
 
     mib: float = Field(ge=0.0, description="compressed MiB of the layers that only this image has")
@@ -136,14 +70,14 @@ class ImagePart(_Part):
     base_mib: float = Field(0.0, ge=0.0, description="compressed MiB of the base; equal wherever the base is named")
 
 
-class CanaryStep(_Part):
+class CanaryStep(StrictPart):
     """A share of the pods runs the new version for a while."""
 
     weight_share: float = Field(gt=0.0, le=1.0)
     pause_s: float = Field(0.0, ge=0.0)
 
 
-class RolloutPart(_Part):
+class RolloutPart(StrictPart):
     """How and when a new version replaces the old one. Times: a cron `schedule`, or hours of the horizon in `at_h`."""
 
     strategy: Literal["rolling", "blue_green", "canary", "recreate"] = "rolling"
@@ -163,7 +97,7 @@ class RolloutPart(_Part):
         return self
 
 
-class PodPart(_Part):
+class PodPart(StrictPart):
     """What every workload says about its pods. `like` copies requests (and replicas, of a Deployment) of a measured workload.
 
     `instead` takes that measured workload out of the measured demand, so that the controller runs it in its place.
@@ -291,7 +225,7 @@ class SessionsPart(PodPart):
 WorkloadPart = Annotated[DeploymentPart | JobPart | CronJobPart | GangPart | SessionsPart, Field(discriminator="kind")]
 
 
-class RegistryPart(_Part):
+class RegistryPart(StrictPart):
     """The link that image pulls share, and what a node does with an image."""
 
     gbit_per_s: float = Field(10.0, gt=0.0, description="the registry's link")
@@ -299,7 +233,7 @@ class RegistryPart(_Part):
     serial: bool = Field(True, description="a node pulls one image at a time (kubelet's serializeImagePulls)")
 
 
-class DaemonSetPart(_Part):
+class DaemonSetPart(StrictPart):
     """One more pod on every node."""
 
     name: str = Field(pattern=NAME)
@@ -307,7 +241,7 @@ class DaemonSetPart(_Part):
     memory_mib: int = Field(ge=0)
 
 
-class PlatformPart(_Part):
+class PlatformPart(StrictPart):
     """What every pod or node carries besides the work: a service mesh's proxy, more DaemonSets."""
 
     mesh: Literal["none", "linkerd", "istio"] = "none"

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import pytest
 
-from models.scenario_workloads import BehaviorPart, HpaPart, MetricPart, PolicyPart, RulesPart
+from models.autoscaling import BehaviorPart, HpaPart, MetricPart, PolicyPart, RulesPart
 from simulator.engine.workloads.hpa import (
     Memory,
     PodSample,

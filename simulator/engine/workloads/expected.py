@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.autoscaling import HpaPart, MetricPart
 from models.demand import Demand
 from models.horizon import Horizon
 from models.parameter import Parameters
 from models.resources import CPU, MEMORY, PODS, ResourceAxes
 from models.scenario import Scenario
-from models.scenario_workloads import CronJobPart, DeploymentPart, GangPart, HpaPart, JobPart, MetricPart, SessionsPart
+from models.scenario_workloads import CronJobPart, DeploymentPart, GangPart, JobPart, SessionsPart
 from models.units import MS_PER_H, MS_PER_S
 from models.workload import Workload
 from simulator.engine.workloads.curve import Steps

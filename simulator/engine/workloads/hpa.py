@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from models.scenario_workloads import HpaPart, PolicyPart, RulesPart
+from models.autoscaling import HpaPart, PolicyPart, RulesPart
 from models.units import MS_PER_S
 
 MILLI = 1000

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import simpy
 from simpy.events import EventPriority
 
-from models.scenario_workloads import HpaPart, MetricPart
+from models.autoscaling import HpaPart, MetricPart
 from models.units import KIB_PER_MIB, MS_PER_S
 from simulator.engine.environment import HybridEnvironment, Story
 from simulator.engine.workloads.curve import Steps
