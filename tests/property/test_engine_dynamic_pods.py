@@ -28,7 +28,7 @@ GPU = {"nvidia.com/gpu": 4}
 
 
 def random_trace(rng: np.random.Generator, pods: int) -> Trace:
-    """Sorted pods and some forty dynamic slots: replicas without an end and jobs, some of equal shape with sorted ones."""
+    """Sorted pods and some forty dynamic slots: replicas without an end and jobs, some slow to stop."""
     shapes = [
         PodShape(
             cpu_m=int(rng.integers(1, 9)) * 500,
@@ -37,6 +37,7 @@ def random_trace(rng: np.random.Generator, pods: int) -> Trace:
             extended_count=int(k == 3),
             priority=int(rng.integers(0, 3)),
             fixed_end=bool(k % 2),
+            grace_ms=(0, 0, 30_000, 600_000)[int(rng.integers(0, 4))],
         )
         for k in range(6)
     ]
@@ -49,8 +50,8 @@ def random_fleet(rng: np.random.Generator) -> Fleet:
     return Fleet(
         (
             NodePool("metal", "a", "baremetal", NodeShape("big", 16_000, 65_536, max_pods=6, extended=GPU), 2, 2, True, 10),
-            NodePool("steel", "a", "baremetal", NodeShape("mid", 8_000, 24_576), 2, 2, True, 10),
-            NodePool("cloud", "c", "aws", NodeShape("small", 4_000, 16_384, extended=GPU), 0, int(rng.integers(1, 5)), False),
+            NodePool("steel", "a", "baremetal", NodeShape("mid", 8_000, 24_576, speed=0.8), 2, 2, True, 10, start_latency_ms=90_000),
+            NodePool("cloud", "c", "aws", NodeShape("small", 4_000, 16_384, extended=GPU, speed=1.7), 0, int(rng.integers(1, 5)), False),
         )
     )
 
