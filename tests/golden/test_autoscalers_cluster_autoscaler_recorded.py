@@ -112,6 +112,14 @@ def test_first_scale_up_of_least_waste_equals_the_recorded(replays: dict[str, li
     assert {json.dumps(run.scale_ups[0]["plan"][0]) for run in runs_of(replays, "least-waste")} == real
 
 
+def test_first_handful_and_number_of_scale_ups_of_twelve_shapes_lie_among_ours(replays: dict[str, list[Replay]]) -> None:
+    (real,) = recorded("twelve-shapes")["runs"]
+    first = sorted(run.scale_ups[0]["plan"][0][2] for run in runs_of(replays, "twelve-shapes"))
+    assert first[0] <= real["scale_ups"][0]["plan"][0][2] <= first[-1] <= 12
+    count = sorted(len(run.scale_ups) for run in runs_of(replays, "twelve-shapes"))
+    assert count[0] <= len(real["scale_ups"]) <= count[-1]
+
+
 def test_fact_1_the_template_counts_a_kube_proxy_that_the_node_lacks() -> None:
     # 15 cpu less 0.1 hold two pods of 5 cpu, so 30 pods need 15 nodes; without the overhead three fit: 10 nodes.
     case = CASES["one-shape-exact"]
