@@ -44,7 +44,7 @@ def test_power_is_a_straight_line_from_idle_to_peak() -> None:
     assert [power_w(150, 420, share) for share in (0.0, 0.5, 1.0)] == [150, 285, 420]
     assert 15 * 60 * power_w(100, 200, 0.5) + 5 * 60 * power_w(100, 200, 0.0) == 15 * 60 * 150 + 5 * 60 * 100  # with a pause for repair
     assert 10 * 60 * power_w(100, 200, 0.5) + 5 * 60 * power_w(100, 200, 1.0) == 150_000  # two tasks, one at full speed
-    assert (2 * power_w(0.4, 1.0, 10 / 30)) + 8 * 0.4 == pytest.approx(4.4)  # 30 cores at 0.4 + 0.6 u, 10 of them busy for 2 s
+    assert 3.5 * power_w(0.4, 1.0, 10 / 30) + 6.5 * power_w(0.4, 1.0, 0) == pytest.approx(4.7)  # a VM of 10 of 30 cores: 1 + 2 + 0.5 s
 
 
 def test_energy_follows_the_requested_cores_hour_by_hour() -> None:
