@@ -48,6 +48,19 @@ def scheduled(workload: Workload | Named, parts: Sequence[SchedulingPart]) -> di
     return found | ({"priority": pod.priority} if "priority" in part.pod or "priorityClassName" in part.pod else {})
 
 
+def check_entries(parts: Sequence[SchedulingPart], workloads: Sequence[Workload]) -> None:
+    """Raise ScenarioError for entries that name none of the workloads: they would have no effect."""
+    names = [workload.full_name for workload in workloads]
+    mend = f"name some of {', '.join(names[:5])}"
+    problems = [
+        Problem(f"engine.scheduling[{k}].workload", f"{part.workload!r}, which no workload is called", mend)
+        for k, part in enumerate(parts)
+        if not any(fnmatchcase(name, part.workload) for name in names)
+    ]
+    if problems:
+        raise ScenarioError(problems)
+
+
 def _labels(workload: Workload | Named, added: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({"app": workload.name, **workload.labels, **added}.items()))
 

@@ -18,7 +18,7 @@ from models.units import MS_PER_H
 from models.workload import Workload, WorkloadClass
 from simulator.engine.constraints import Constraints, check_rules, joined
 from simulator.engine.egress import data_of, moved, stays_with
-from simulator.engine.pod_rules import scheduled
+from simulator.engine.pod_rules import check_entries, scheduled
 from simulator.engine.tenants import Tenants
 from simulator.engine.trace_kernels import asked_by_hour, newest_first
 from simulator.streams import Streams
@@ -215,6 +215,7 @@ def trace_from_demand(demand: Demand, streams: Streams, rules: DemandRules | Non
     counted = [workload for workload in demand.workloads if rules.expected or not workload.controlled]
     if not demand.workloads:
         raise MetricsError(Problem("demand", "no workloads", "the simulation needs pod requests; a bill alone has none"))
+    check_entries(rules.scheduling, demand.workloads)
     hours = min(rules.hours or demand.horizon.hours, demand.horizon.hours)
     rng = streams("trace")
     index: dict[PodShape, int] = {}
