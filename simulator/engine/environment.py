@@ -8,7 +8,7 @@ from typing import Any, Literal
 import simpy
 from simpy.events import URGENT, EventPriority
 
-from simulator.engine.kernels import CHANGED, NOW, REACHED, WAITING_HELPABLE, WATCH_CHANGED, WOKEN
+from simulator.engine.kernels import CHANGED, NOW, REACHED, WAITING_HELPABLE, WATCH_CHANGED, WOKEN, WOKEN_BEFORE
 from simulator.engine.state import State
 
 LAST = 9
@@ -62,8 +62,8 @@ class HybridEnvironment(simpy.Environment):
                 self._reached = upcoming
             else:
                 reached = self._reached = int(self.state.clock[NOW])
-                if code == WOKEN:
-                    self._wake("arrival", reached - self.ms)
+                if code in (WOKEN, WOKEN_BEFORE):
+                    self._wake("arrival" if code == WOKEN else "control", reached - self.ms)
                 else:
                     self._pass(reached - self.ms)
         if self._watcher is None:

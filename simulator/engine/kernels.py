@@ -88,8 +88,8 @@ def advance(
     """Run pods up to `until`: departures at `until` included, arrivals at `until` not.
 
     Returns REACHED, or WOKEN when `watch` has WATCH_WAITING and the first pod that an autoscaler could help began to
-    wait, or DYNAMIC_CHANGED when it has WATCH_CHANGED and departures of this instant placed or ended a dynamic pod; the
-    instant is clock[NOW] in every case.
+    wait (WOKEN_BEFORE when that happened among the departures of the instant, before its control events), or
+    DYNAMIC_CHANGED when it has WATCH_CHANGED and dynamic pods found or lost a node or ended; the instant is clock[NOW].
     """
     pods, shapes = departure.size, shape_cpu.size
     listening, noted = (watch & WATCH_CHANGED) != 0, clock[NOTED]
@@ -125,7 +125,7 @@ def advance(
                 clock[HEAPED] -= 1
                 if state < LATE or late_end[p] != now:
                     continue
-                again = state & AGAIN != 0
+                again, helped = state & AGAIN != 0, clock[WAITING_HELPABLE]
                 placed[p] = I4(GONE - 2 * (state & SLOT) - 1)
                 note(p, now, clock, setup, changed, changed_ms)
             else:
@@ -140,6 +140,7 @@ def advance(
                     stay_for_grace(p, state, shape_grace[s], now, ENDING, clock, setup, placed, late_end, heap)
                     continue
                 placed[p] = I4(GONE - 2 * state)
+                helped = clock[WAITING_HELPABLE]
             n = U8(state & SLOT)
             take(
                 n, s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis,
@@ -175,7 +176,9 @@ def advance(
                         count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
                         pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
                     )  # fmt: skip
-            if listening and clock[NOTED] != noted:
+            if (again or preempting) and watch & WATCH_WAITING and helped == 0 and clock[WAITING_HELPABLE] > 0:
+                until, code = now, WOKEN_BEFORE
+            if listening and clock[NOTED] != noted and code == REACHED:
                 until, code = now, DYNAMIC_CHANGED
         else:
             if next_arrival >= until:
@@ -234,6 +237,7 @@ def advance(
                     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
                 )  # fmt: skip
                 call_at(setup[OFFER_AT], setup[TABLE_AT], now, np.int64(0))
+                moved = True
         touch(
             n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
             pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,

@@ -46,4 +46,4 @@ FOREVER = np.int64(1) << 60  # the duration of a dynamic pod that runs until it 
 
 # what `advance` listens for (bits of `watch`), and why it returned
 WATCH_WAITING, WATCH_CHANGED = 1, 2
-REACHED, WOKEN, DYNAMIC_CHANGED = 0, 1, 2
+REACHED, WOKEN, DYNAMIC_CHANGED, WOKEN_BEFORE = 0, 1, 2, 3

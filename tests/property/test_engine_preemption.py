@@ -225,6 +225,31 @@ def test_a_pod_that_preempts_at_its_arrival_wakes_who_watches_for_waiting_pods()
     assert state.last_slots().tolist() == [1, 0]
 
 
+def test_a_pod_that_queues_again_after_its_grace_wakes_before_the_control_events_of_that_instant() -> None:
+    """Evicted at minute 1 with 30 s of grace from a cordoned node: at 1.5 min it waits, and a new node could help it."""
+    slow = PodShape(4000, 1024, grace_ms=30_000)
+    trace = trace_of([slow], 2, np.array([0, 90_000]), np.array([60, 1]) * MINUTE, np.zeros(2, int))
+    state = State(trace, Fleet((replace(pool(1), max_nodes=2),)), POLICIES["default"], "1.36", tie_seed=0)
+    state.join(0, 0, NODE)
+    state.advance(MINUTE, 0)
+    state.cordon(0, True, MINUTE)
+    state.evict([0], MINUTE)
+    assert state.advance(10 * MINUTE, kernels.WATCH_WAITING) == kernels.WOKEN_BEFORE
+    assert (state.clock[kernels.NOW], state.clock[kernels.WAITING], state.placed[1]) == (90_000, 1, kernels.ABSENT)
+
+
+def test_company_that_arrives_lets_a_waiting_dynamic_pod_in_and_wakes_its_controller() -> None:
+    """InterPodAffinity: the pod waits for a pod of app a in its zone; one arrives at minute 1."""
+    near = PodTerm("topology.kubernetes.io/zone", Selector.of({"app": "a"}), frozenset({"default"}))
+    lonely = PodShape(500, 512, rules=Constraints(labels=(("app", "b"),), affinity=(near,)))
+    company = PodShape(500, 512, rules=Constraints(labels=(("app", "a"),)))
+    trace = trace_of([company], 2, np.array([MINUTE]), np.array([MINUTE]), np.zeros(1, int)).with_dynamic([(lonely, 1)])
+    state = cluster(trace, pool(1))
+    assert state.start_pods([1], 0) == 0
+    assert state.advance(10 * MINUTE, kernels.WATCH_CHANGED) == kernels.DYNAMIC_CHANGED
+    assert state.drain_placed().tolist() == [[1, 0, MINUTE]]
+
+
 def test_equal_priorities_leave_the_fast_path_as_it_is() -> None:
     trace = trace_of([PodShape(1000, 1024, priority=7)], 2, np.zeros(2, int), np.ones(2, int), np.zeros(2, int))
     state = cluster(trace, pool(1))

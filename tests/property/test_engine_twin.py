@@ -86,6 +86,7 @@ def random_config(rng: np.random.Generator, tree: bool) -> EngineConfig:
         cloud=CloudRisk(insufficient_share=0.2, retry_s=95.0, interruptions_per_h=0.3),
         autoscaling=Autoscaling(scan_s=10.0, idle_s=300.0, patience_s=(0.0, 125.0)[int(rng.integers(0, 2))]),
         tree=tree,
+        preemption=bool(rng.integers(0, 2)),
     )
 
 
