@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simulator.ingest.bill_lines import ODD_END, charge_end
 from simulator.ingest.formats import Check, Grouping
-from simulator.ingest.tabular import Table, no_number, no_time
+from simulator.ingest.tabular import Table, in_time, no_number, no_time
 
 REQUIRED = (
     "bill/BillingPeriodStartDate",
@@ -141,20 +142,22 @@ def grouping(table: Table, *, tag: str, tag_key: str, bare: str, mapped_discount
         keys={**_KEYS, "tag": "CASE WHEN hourly THEN user_tag ELSE '' END" if tag_key else "user_tag"},
         sums=_SUMS,
         checks=_checks(table),
+        fine=_fine(table),
         duplicate_key=_duplicate_key(table, reads["parent"]),
         tag_key=tag_key,
     )
 
 
 _HOURLY_TYPES = ("DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation", "SavingsPlanRecurringFee")
+_NODES = " OR ".join(f"contains(usage_type, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
+_HOURLY = f"({_one_of('line_type', _HOURLY_TYPES)} OR {_NODES})"
 
 
 def _rows(table: Table) -> dict[str, str]:
     """Whether a row keeps its hours (nodes and commitments), and money with its fallbacks row by row."""
-    nodes = " OR ".join(f"contains(usage_type, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
     nets = {name: f"coalesce(own_{name}, {plain})" if table.has(column) else plain for name, (column, plain) in _NET_COLUMNS.items()}
     return {
-        "hourly": f"({_one_of('line_type', _HOURLY_TYPES)} OR {nodes})",
+        "hourly": _HOURLY,
         "ri_effective": "coalesce(own_ri_effective, ri_upfront_used + ri_recurring_used)",
         **nets,
         "has_net": "(own_net_unblended IS NOT NULL)",
@@ -165,7 +168,7 @@ _KEYS = {
     **{name: name for name in ("payer", "period_start", "account", "currency", "line_type", "service", "usage_type", "operation")},
     **{name: name for name in ("instance_type", "region", "marketplace", "provisional", "commitment")},
     "charge_start": "CASE WHEN hourly THEN began ELSE period_start END",
-    "charge_end": "CASE WHEN hourly THEN ended END",
+    "charge_end": ODD_END,
     "plan_blank": "(sp_total IS NULL OR sp_used IS NULL)",
     "fee_blank": "(ri_unused_upfront IS NULL AND ri_unused_recurring IS NULL)",
     "plan_refund": "plan_refund",
@@ -197,9 +200,8 @@ def _duplicate_key(table: Table, parent: str) -> str | None:
 def _checks(table: Table) -> tuple[Check, ...]:
     node = f"({_one_of('line_type', USAGE_TYPES)} AND service = 'AmazonEC2' AND regexp_matches(usage_type, '{_NODE_USAGE}'))"
     again = "fetch the bill again; such a row cannot come from AWS"
-    numbers = {name: column for name, column in _GIVEN.items() if name not in _TIMES and table.has(column)}
     return (
-        *(Check(no_number(name), f"no number in {column}", f"{again}; AWS writes 1234.5") for name, column in numbers.items()),
+        *(Check(no_number(name), f"no number in {column}", f"{again}; AWS writes 1234.5") for name, column in _numbers(table).items()),
         *(Check(no_time(name), f"no possible time in {column}", again) for name, column in _TIMES.items()),
         Check("(NOT given_unblended)", "no value in lineItem/UnblendedCost", again),
         Check("(NOT given_period_start)", "no billing period", again),
@@ -208,6 +210,16 @@ def _checks(table: Table) -> tuple[Check, ...]:
         Check(_where(node, "NOT given_quantity"), "a node row without its usage amount", again),
         Check("(currency = '')", "no currency", again),
     )
+
+
+def _numbers(table: Table) -> dict[str, str]:
+    return {name: column for name, column in _GIVEN.items() if name not in _TIMES and table.has(column)}
+
+
+def _fine(table: Table) -> str:
+    times = f"{in_time('began', 'ended')} AND {in_time('period_start', 'period_start')}"
+    others = [f"NOT {no_number(name)}" for name in _numbers(table) if name not in ("unblended", "quantity")]
+    return " AND ".join(("unblended IS NOT NULL", "quantity IS NOT NULL", times, "currency <> ''", *others))
 
 
 def _where(costly: str, rare: str) -> str:
@@ -226,7 +238,7 @@ def derive() -> Mapping[str, str]:
         "provider": "'AWS'",
         "account": "account",
         "charge_start": "charge_start",
-        "charge_end": "charge_end",
+        "charge_end": charge_end(_HOURLY),
         "line_type": "line_type",
         "category": "kind",
         "service": "service",

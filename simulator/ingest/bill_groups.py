@@ -30,13 +30,18 @@ def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: G
     weight = table.columns.get(letters(SOURCE_ROWS), ())[:1]
     counted = _weighed if weight else str
     by = {name: sql for name, sql in keys.items() if name not in same}
-    sums = {"rows": "count(*)"} | {name: sql for name, sql in grouping.sums.items() if name not in constant} | {"bad": "count_if(is_bad)"}
+    sums = (
+        {"rows": "count(*)"}
+        | {name: sql for name, sql in grouping.sums.items() if name not in constant}
+        | {"bad": "count_if(is_bad IS NOT NULL)" if weight else "count(is_bad)"}
+    )
     groups = [*named(by), *named({name: counted(sql) for name, sql in sums.items()})]
     bad = " OR ".join(check.sql for check in grouping.checks if not _names(check.sql, known) <= set(fixed)) or "false"
     more = [f"CAST({quoted(column.name)} AS BIGINT) AS weight" for column in weight]
 
     def grouped(relation: str) -> str:
-        rows = f"(SELECT *, {bad} AS is_bad FROM {row_relation(relation, grouping, *more)})"
+        is_bad = f"CASE WHEN {grouping.fine} THEN NULL WHEN {bad} THEN 1 END AS is_bad"
+        rows = f"(SELECT *, {is_bad} FROM {row_relation(relation, grouping, *more)})"
         return f"SELECT {', '.join(groups)} FROM {rows} GROUP BY ALL"
 
     together = f"SELECT {', '.join([*by, *(f'sum({name}) AS {name}' for name in sums)])} FROM raw_block GROUP BY ALL"

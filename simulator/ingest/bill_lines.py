@@ -73,3 +73,11 @@ BILLS_DDL = ";\n".join((BILL_LINE, BILL_PERIOD, BILL_SOURCE))
 
 SOURCE_ROWS = "burstline_source_rows"
 """Column of a table that was grouped before: how many rows of the bill each of its rows stands for."""
+
+ODD_END = "CASE WHEN hourly AND ended <> began + INTERVAL 1 HOUR THEN ended END"
+"""Key of a group: the end of rows that keep their hours, where it is not one hour after the start, as it nearly always is."""
+
+
+def charge_end(hourly: str) -> str:
+    """SQL over groups with the key `ODD_END` as charge_end: the end of rows that keep their hours, which `hourly` tells."""
+    return f"CASE WHEN {hourly} THEN coalesce(charge_end, charge_start + INTERVAL 1 HOUR) END"

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simulator.ingest.bill_lines import charge_end
+
 NODE_USAGE = "(^|-)(BoxUsage|SpotUsage|DedicatedUsage|HostBoxUsage)(:|$)"
+HOURLY = (
+    "(commitment <> '' OR contains(usage_type, 'BoxUsage') OR contains(usage_type, 'SpotUsage') OR contains(usage_type, 'DedicatedUsage'))"
+)
+"""Rows that keep their hours."""
 _EC2 = "(service IN ('AmazonEC2', 'Amazon Elastic Compute Cloud', 'Amazon Elastic Compute Cloud - Compute'))"
 _WORKER = (
     f"({_EC2} AND NOT repeats AND charge_category = 'Usage' AND commitment_status <> 'Unused' "
@@ -58,7 +64,7 @@ DERIVED: Mapping[str, str] = {
     "provider": "provider",
     "account": "account",
     "charge_start": "charge_start",
-    "charge_end": "charge_end",
+    "charge_end": charge_end(HOURLY),
     "line_type": "charge_category",
     "category": "kind",
     "service": "service",

@@ -20,6 +20,7 @@ from simulator.ingest.text_header import HIVE_DELIMITER, container, read_header
 
 NULL_TEXTS = ("", "NULL", "\\N", "None", "null")
 _MONEY = "DECIMAL(38,16)"
+_FIRST_TIME, _LAST_TIME = "TIMESTAMP '2000-01-01'", "TIMESTAMP '2199-12-31'"
 _THOUSANDS = "[-+]?[0-9]{1,3}(,[0-9]{3})+(\\.[0-9]*)?"
 
 
@@ -169,9 +170,14 @@ class Table:
         return f"CASE WHEN contains({text}, ',') OR contains({text}, '$') THEN {number} ELSE {text} END"
 
 
+def in_time(began: str, ended: str) -> str:
+    """SQL over reads: both are times a bill can carry, in this order."""
+    return f"{ended} >= {began} AND {began} >= {_FIRST_TIME} AND {ended} <= {_LAST_TIME}"
+
+
 def no_time(name: str) -> str:
     """SQL over reads: `name` holds something that is no time a bill can carry (30 o'clock, the year 5)."""
-    return f"(given_{name} AND coalesce({name} NOT BETWEEN TIMESTAMP '2000-01-01' AND TIMESTAMP '2199-12-31', true))"
+    return f"(given_{name} AND coalesce({name} NOT BETWEEN {_FIRST_TIME} AND {_LAST_TIME}, true))"
 
 
 def no_number(name: str) -> str:

@@ -58,6 +58,7 @@ class Grouping:
     keys   : SQL over `reads` and `rows`: the group keys
     sums   : SQL over them: aggregates of each group
     checks : SQL over them
+    fine   : SQL over them that holds only where no check does, looked at first because it is quick
     suspect: SQL over them that finds what to look at when a whole period does not add up
     """
 
@@ -66,6 +67,7 @@ class Grouping:
     keys: Mapping[str, str]
     sums: Mapping[str, str]
     checks: tuple[Check, ...]
+    fine: str = "false"
     duplicate_key: str | None = None
     tag_key: str = ""
     suspect: str = "true"

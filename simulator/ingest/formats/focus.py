@@ -16,10 +16,11 @@ from collections.abc import Mapping
 import duckdb
 
 from simulator.ingest import focus_lines
+from simulator.ingest.bill_lines import ODD_END
 from simulator.ingest.focus_columns import COLUMN_LETTERS
 from simulator.ingest.formats import FORMATS, Check, Grouping, Options
 from simulator.ingest.formats.aws_cur2 import map_keys, map_value
-from simulator.ingest.tabular import Table, letters, no_number, no_time, text_literal
+from simulator.ingest.tabular import Table, in_time, letters, no_number, no_time, text_literal
 
 _REQUIRED = ("BilledCost", "BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory")
 _SURE = (*_REQUIRED, "EffectiveCost", "ChargeFrequency", "PricingCategory")
@@ -51,6 +52,7 @@ class Focus:
             keys=_KEYS,
             sums=_sums(table),
             checks=_checks(table),
+            fine=_fine(table),
             tag_key=tag_key,
             suspect=_ODD_EFFECTIVE,
             notes=_notes(table),
@@ -199,8 +201,7 @@ _MONEY = {
     "quantity": "ConsumedQuantity",
 }
 _TIMES = {"began": "ChargePeriodStart", "ended": "ChargePeriodEnd", "period_start": "BillingPeriodStart"}
-_NODES = " OR ".join(f"contains(usage_type, '{name}')" for name in ("BoxUsage", "SpotUsage", "DedicatedUsage"))
-_ROWS = {"hourly": f"(commitment <> '' OR {_NODES})"}
+_ROWS = {"hourly": focus_lines.HOURLY}
 _PLAIN_KEYS = (
     *("payer", "period_start", "account", "provider", "currency", "charge_category", "service", "service_category", "usage_type"),
     *("operation", "region", "pricing_category", "commitment", "commitment_type", "commitment_status", "provisional", "repeats"),
@@ -209,7 +210,7 @@ _PLAIN_KEYS = (
 _KEYS = {
     **{name: name for name in _PLAIN_KEYS},
     "charge_start": "CASE WHEN hourly THEN began ELSE period_start END",
-    "charge_end": "CASE WHEN hourly THEN ended END",
+    "charge_end": ODD_END,
     "support": "contains(service_name, 'support')",
     "free": "(coalesce(billed, 0) = 0)",
     "recurring": "(frequency = 'Recurring')",
@@ -256,6 +257,12 @@ def _checks(table: Table) -> tuple[Check, ...]:
         Check("coalesce(ended < began, false)", "hours that end before they start", mend),
         *((Check("(currency = '')", "no currency", mend),) if table.has("BillingCurrency") else ()),
     )
+
+
+def _fine(table: Table) -> str:
+    times = f"{in_time('began', 'ended')} AND {in_time('period_start', 'period_start')}"
+    others = [f"NOT {no_number(name)}" for name, column in _MONEY.items() if name != "billed" and table.has(column)]
+    return " AND ".join(("billed IS NOT NULL", times, "currency <> ''", *others))
 
 
 def _notes(table: Table) -> tuple[str, ...]:
