@@ -211,3 +211,20 @@ def test_what_pods_move_becomes_a_yearly_line_of_the_hybrid() -> None:
     assert SIDES not in {line.item for line in hybrid(catalog.case(chosen, demand()), {"prod-bm": 3}).lines}
     over_link = scenario(parameters={**chosen.parameters, "direct_connect_ports": 2})
     assert catalog.case(over_link, demand()).egress_usd_per_gb == 0.042
+
+
+def test_two_processes_give_the_bytes_of_one_with_every_control_process_on() -> None:
+    pool = {"name": "flex", "instance_types": ["m5.4xlarge", "m5.2xlarge"], "max_nodes": 60, "spot_share": 0.5}
+    chosen = scenario(
+        aws__pools=[pool], engine__return_to_private="consolidation", engine__spot_interruptions_per_h=0.3,
+        engine__upgrades=[{"zone": "prod-bm", "start_hour": 3}], engine__wait={"batch": {"policy": "cost", "factor": 0.1}},
+    )  # fmt: skip
+    fleet = fleet_for(chosen, {"prod-bm": 3})
+    one, two = (simulate(demand(24), fleet, chosen, replications=2, workers=workers) for workers in (1, 2))
+    for a, b in zip(one.runs, two.runs, strict=True):
+        assert a.scale_log == b.scale_log
+        assert a.evictions_by == b.evictions_by
+        assert np.array_equal(a.wait_ms, b.wait_ms)
+    assert one.runs[0].scale_log != one.runs[1].scale_log
+    assert one.runs[0].evictions_by["upgrade"] > 0
+    assert sum(one.runs[0].evictions_by.values()) == one.runs[0].evictions
