@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_node_selector_and_hard_spread_over_zones_of_a_scenario() -> None:
     assert [len(pods) for pods in found] == [2, 2]
     found = slots(load, fleet, SchedulingPart(workload="shop/*", pod={"nodeSelector": {"disk": "b"}}))
     assert [len(pods) for pods in found] == [0, 4]
+
+
+def test_a_pool_s_tier_comes_before_what_a_pod_prefers() -> None:
+    """NodeAffinity scores inside a tier: the preferred pool of lower priority takes only what the first one cannot."""
+    wish = {"weight": 100, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["b"]}]}}
+    entry = SchedulingPart(workload="*", pod={"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}})
+    load, first = demand(workload("web", 10)), replace(pool("a", 1), priority=10)
+    assert [len(pods) for pods in slots(load, Fleet((first, pool("b", 1))), entry)] == [8, 2]
+    assert [len(pods) for pods in slots(load, Fleet((pool("a", 1), pool("b", 1))), entry)] == [2, 8]
 
 
 def test_other_workloads_keep_their_labels_so_that_terms_find_them() -> None:
