@@ -50,11 +50,7 @@ def measured(replays: dict[str, list[Replay]], name: str) -> Agreement:
     return agreement(real, [run.document()["samples"] for run in runs_of(replays, name)])
 
 
-RARE = {"least-waste-2"}
-"""Recorded once, with a course of scale-ups that is the third most frequent here."""
-
-
-@pytest.mark.parametrize("name", sorted({*CASES} - RARE))
+@pytest.mark.parametrize("name", CASES)
 def test_single_decision_equals_the_recorded_plans_and_sizes(name: str) -> None:
     case = CASES[name]
     found = growth(case)
@@ -63,19 +59,24 @@ def test_single_decision_equals_the_recorded_plans_and_sizes(name: str) -> None:
     assert len(found.left) == case["pending_after"]
 
 
-@pytest.mark.parametrize("name", sorted(RARE))
-def test_what_was_recorded_is_among_the_courses(name: str) -> None:
-    case = CASES[name]
-    courses = [([scale_up.rows() for scale_up in plans], share) for plans, share in growth(case).shares]
-    assert case["plans"] in [plans for plans, _ in courses[:4]]
-    assert sum(share for _, share in courses) == pytest.approx(1.0)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_recorded_is_seen_in_the_courses_of_other_seeds(name: str, seed: int) -> None:
+    # the rarest, `least-waste-2`, comes in 14 % of the runs: all of 5 x 9 runs without it have 0.86^45 = 0.1 %
+    share = sum(
+        share
+        for at in range(5 * seed, 5 * seed + 5)
+        for plans, share in growth(CASES[name], seed=at).shares
+        if [scale_up.rows() for scale_up in plans] == CASES[name]["plans"]
+    )
+    assert share > 0.0
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_first_plan_is_the_recorded_one_whatever_the_seed(name: str, seed: int) -> None:
-    shares = growth(CASES[name], seed=seed).shares
-    assert sum(share for course, share in shares if course[0].rows() == CASES[name]["plans"][0]) > 0.9
+def test_first_plan_is_the_recorded_one_in_nine_of_ten_runs(name: str) -> None:
+    first = CASES[name]["plans"][0]
+    found = [sum(share for course, share in growth(CASES[name], seed=seed).shares if course[0].rows() == first) for seed in range(5)]
+    assert sum(found) / 5 > 0.9
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case["waste_percent"]])

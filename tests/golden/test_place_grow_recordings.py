@@ -27,11 +27,7 @@ def pods_of(shapes: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-RARE = 12
-"""`least-waste-2`: recorded once with a course that is not the most frequent here."""
-
-
-@pytest.mark.parametrize("number", [number for number in range(16) if number != RARE])
+@pytest.mark.parametrize("number", range(16))
 def test_pending_pods_of_a_recorded_case_grow_the_recorded_groups(recordings: Path, number: int) -> None:
     case = json.loads((recordings / "cluster-autoscaler" / "single-decisions.json").read_text())["cases"][number]
     placement = place(read_objects(pods_of(case["pods"])), options=PlaceOptions(nodes_needed=False))
