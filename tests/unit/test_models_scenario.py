@@ -27,7 +27,7 @@ def test_every_problem_is_reported_at_once_with_place_finding_and_mend() -> None
     ]
     mends = {problem.place: problem.mend for problem in caught.value.problems}
     assert mends["two.yaml: aws.wroker"] == "did you mean worker?"
-    assert mends["two.yaml: zones.0.kinds"] == "did you mean kind?"
+    assert mends["two.yaml: zones.0.kinds"] == "did you mean kind, min_nodes?"
 
 
 def test_an_override_changes_dotted_paths_and_is_validated_again() -> None:
