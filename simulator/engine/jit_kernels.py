@@ -13,7 +13,6 @@ from typing import Any
 
 from numba import int64, njit
 from numba.core.ccallback import CFunc
-from numba.core.sigutils import normalize_signature
 
 
 def _digest() -> str:
@@ -49,10 +48,12 @@ _kept: list[CFunc] = []
 
 def called_by_pointer(function: Callable[..., Any]) -> int:
     """Compile `function(int64, int64, int64) -> int64` now, or take it from the cache; its address, valid for good."""
-    signature = normalize_signature(int64(int64, int64, int64))
+    signature = ((int64, int64, int64), int64)
     callback = CFunc(function, signature, locals={}, options={"nopython": True, "error_model": "numpy"})
     callback.enable_caching()
     _stamp(callback)
     callback.compile()
     _kept.append(callback)
-    return int(callback.address)
+    address = callback.address
+    assert address is not None
+    return address
