@@ -33,8 +33,9 @@ def show_workloads(console: Console, workloads: Mapping[str, Row], say: Say) -> 
 
 
 def show_platform(console: Console, platform: Row, say: Say) -> None:
-    """What a mesh and DaemonSets cost in nodes."""
-    for mesh, cost in platform["nodes_by_mesh"].items():
+    """What a mesh, beside no mesh, and DaemonSets cost in nodes."""
+    shown = platform["nodes_by_mesh"] if platform["mesh"] != "none" else {}
+    for mesh, cost in shown.items():
         chosen = " *" if mesh == platform["mesh"] else ""
         values = {"mesh": mesh + chosen, "pods": platform["meshed_pods_peak"], "node": platform["node"], **cost}
         text = say(

@@ -83,6 +83,7 @@ def platform_document(demand: Demand, scenario: Scenario, bare: NodeShape, param
         CPU: demand.total(CPU) - pods * present.cpu_m,
         MEMORY: demand.total(MEMORY) - pods * present.memory_mib,
         PODS: demand.total(PODS),
+        **{axis: demand.total(axis) for axis in bare.extended if axis in demand.axes.names},
     }
     shape = platform.on_node(bare)
     meshes = {}
@@ -124,5 +125,5 @@ def nodes_for(asked: Mapping[str, NDArray[np.float64]], shape: NodeShape, packin
     >>> nodes_for(hour, NodeShape("n", 62_820, 400_100, max_pods=250), 1.0)
     4
     """
-    room = {CPU: shape.schedulable_cpu_m, MEMORY: shape.schedulable_memory_mib, PODS: shape.schedulable_pods}
+    room = {CPU: shape.schedulable_cpu_m, MEMORY: shape.schedulable_memory_mib, PODS: shape.schedulable_pods, **shape.extended}
     return max(ceil_int(float(amount.max(initial=0.0)) / (room[axis] * packing)) for axis, amount in asked.items())
