@@ -125,7 +125,7 @@ def advance(
                 clock[HEAPED] -= 1
                 if state < LATE or late_end[p] != now:
                     continue
-                again, helped = state & AGAIN != 0, clock[WAITING_HELPABLE]
+                again = state & AGAIN != 0
                 placed[p] = I4(GONE - 2 * (state & SLOT) - 1)
                 note(p, now, clock, setup, changed, changed_ms)
             else:
@@ -140,8 +140,9 @@ def advance(
                     stay_for_grace(p, state, shape_grace[s], now, ENDING, clock, setup, placed, late_end, heap)
                     continue
                 placed[p] = I4(GONE - 2 * state)
-                helped = clock[WAITING_HELPABLE]
             n = U8(state & SLOT)
+            if again or preempting:
+                helped = clock[WAITING_HELPABLE]
             take(
                 n, s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis,
                 shape_flags, terms, matching,
@@ -193,7 +194,7 @@ def advance(
             if preempting:
                 clock[NEXT_ARRIVAL] = i
             s = U8(shape[p])
-            target, helped = np.int64(-1), clock[WAITING_HELPABLE]
+            target = np.int64(-1)
             if head[s] < 0:
                 target = choose(
                     p, s,
@@ -206,6 +207,7 @@ def advance(
                     pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
                 )  # fmt: skip
                 if target < 0 and preempting and not shape_flags[s] & NEVER_PREEMPTS:
+                    helped = clock[WAITING_HELPABLE]
                     target = call_at(setup[PREEMPT_AT], setup[TABLE_AT], np.int64(s), np.int64(now))
                     moved = target >= 0
             if target < 0:
@@ -232,6 +234,8 @@ def advance(
             tally(q, s, 1, hour_end - now, shapes, count, area)
             starts[q * U8(shapes) + s] += 1
             if moved or (clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER):
+                if not moved:
+                    helped = clock[WAITING_HELPABLE]
                 touch(
                     n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
                     pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
