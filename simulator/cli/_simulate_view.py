@@ -92,5 +92,6 @@ def timeline_html(run: RunResult, language: Language) -> str:
         run.pending_cpu_h[week],
         words=words(language),
     )
-    figure.update_layout(title=speaker(language)("The fleet in its busiest week"))
+    heading = {"text": speaker(language)("The fleet in its busiest week"), "y": 0.97, "yanchor": "top"}
+    figure.update_layout(title=heading, margin={"t": 96}, height=480)
     return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="timeline"))

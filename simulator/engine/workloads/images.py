@@ -122,6 +122,7 @@ class Images:
         node = self._nodes[slot]
 
         def unpacked(_: object) -> None:
+            """The layers are the node's, and its next pull begins."""
             if self._nodes.get(slot) is not node:
                 return
             node.layers |= {pull.name, f"base/{pull.image.base}"}
