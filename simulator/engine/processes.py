@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.fleet import Fleet
 from models.horizon import Horizon
 from models.outcome import RunResult
 from simulator.engine.config import EngineConfig
 from simulator.engine.run import run_once
-from simulator.engine.trace import Trace
+from simulator.engine.trace import PodShape, Trace, trace_of
 from simulator.progress import Progress
 from simulator.streams import Streams
 
@@ -123,7 +125,7 @@ class Helpers:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def ready(self) -> None:
-        """Wait until the helpers have imported what they need."""
+        """Wait until the helpers have loaded what they need."""
         wait(self._started)
 
     def run(self, job: Job, trace: Trace, progress: Progress) -> list[RunResult]:
@@ -133,13 +135,12 @@ class Helpers:
         """
         self._shared.begin()
         days = _AllDays(self._shared, progress)
-        futures = [self._pool.submit(_take, job) for _ in range(job.replications)]
+        futures = [self._pool.submit(_help, job) for _ in self._started]
         try:
-            done: dict[int, RunResult] = {}
-            while (number := self._shared.take(job.replications)) is not None:
-                done[number] = _one(job, trace, number, days)
+            done = _work(job, trace, self._shared, days)
             _follow(futures, days)
-            done.update(result for future in futures if (result := future.result()) is not None)
+            for future in futures:
+                done |= future.result()
         except BaseException:
             self._shared.stop.set()
             for future in futures:
@@ -162,7 +163,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _follow(futures: list[Future[tuple[int, RunResult] | None]], days: _AllDays) -> None:
+def _follow(futures: list[Future[dict[int, RunResult]]], days: _AllDays) -> None:
     """Pass the helpers' days on until all are done or one failed."""
     pending = set(futures)
     while pending:
@@ -172,8 +173,12 @@ def _follow(futures: list[Future[tuple[int, RunResult] | None]], days: _AllDays)
             return
 
 
-def _one(job: Job, trace: Trace, number: int, days: Progress) -> RunResult:
-    return run_once(trace, job.fleet, job.config, Streams(job.seed, number), horizon=job.horizon, progress=days)
+def _work(job: Job, trace: Trace, shared: _Shared, days: Progress) -> dict[int, RunResult]:
+    """Run one replication after the other until all are taken; those done here, by number."""
+    done: dict[int, RunResult] = {}
+    while (number := shared.take(job.replications)) is not None:
+        done[number] = run_once(trace, job.fleet, job.config, Streams(job.seed, number), horizon=job.horizon, progress=days)
+    return done
 
 
 _helper: tuple[_Shared, dict[str, Any]]
@@ -187,15 +192,14 @@ def _start(shared: _Shared) -> None:
 
 
 def _ready() -> None:
-    """The first task: done when everything is imported."""
+    """The first task: import everything and wake the compiler, whose first cached function takes most of a second to load."""
+    trace_of([PodShape(1, 1)], 1, np.array([0]), np.array([1]), np.array([0])).asked_cpu_ms()
 
 
-def _take(job: Job) -> tuple[int, RunResult] | None:
-    """The next replication that nobody has; the trace stays mapped until another job comes."""
+def _help(job: Job) -> dict[int, RunResult]:
+    """A helper's share of the work; the trace stays mapped until another job comes."""
     shared, mapped = _helper
-    if (number := shared.take(job.replications)) is None:
-        return None
     if job.folder not in mapped:
         mapped.clear()
         mapped[job.folder] = job.trace.mapped(Path(job.folder))
-    return number, _one(job, mapped[job.folder], number, _HelperDays(shared))
+    return _work(job, mapped[job.folder], shared, _HelperDays(shared))
