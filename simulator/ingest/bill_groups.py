@@ -26,13 +26,14 @@ def read_groups(connection: duckdb.DuckDBPyConnection, table: Table, grouping: G
     known = {**grouping.reads, **grouping.rows}
     constant = {name: sql for name, sql in {**grouping.keys, **grouping.sums}.items() if _names(sql, known) <= set(fixed)}
     keys = {name: sql for name, sql in grouping.keys.items() if name not in constant}
-    same = _same_keys(keys, grouping)
+    summed = {name: sql for name, sql in grouping.sums.items() if name not in constant}
+    same = _read_alike({**keys, **summed}, grouping)
     weight = table.columns.get(letters(SOURCE_ROWS), ())[:1]
     counted = _weighed if weight else str
     by = {name: sql for name, sql in keys.items() if name not in same}
     sums = (
         {"rows": "count(*)"}
-        | {name: sql for name, sql in grouping.sums.items() if name not in constant}
+        | {name: sql for name, sql in summed.items() if name not in same}
         | {"bad": "count_if(is_bad IS NOT NULL)" if weight else "count(is_bad)"}
     )
     groups = [*named(by), *named({name: counted(sql) for name, sql in sums.items()})]
@@ -116,10 +117,17 @@ def _fixed(grouping: Grouping) -> dict[str, str]:
     return fixed
 
 
-def _same_keys(keys: Mapping[str, str], grouping: Grouping) -> dict[str, str]:
-    """Keys that read the same as an earlier one, which is grouped by in their place."""
+def _read_alike(items: Mapping[str, str], grouping: Grouping) -> dict[str, str]:
+    """Keys and sums that are the same as an earlier one, which is read in their place."""
+    other = {name: sql for name, sql in grouping.rows.items() if sql in grouping.reads}
     first: dict[str, str] = {}
-    return {name: earlier for name, sql in keys.items() if (earlier := first.setdefault(grouping.reads.get(sql, sql), name)) != name}
+    alike = {}
+    for name, sql in items.items():
+        plain = re.sub(r"\b[a-z_]+\b", lambda word: other.get(word[0], word[0]), sql)
+        earlier = first.setdefault(grouping.reads.get(plain, plain), name)
+        if earlier != name:
+            alike[name] = earlier
+    return alike
 
 
 def _weighed(sql: str) -> str:

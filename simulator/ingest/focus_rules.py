@@ -12,6 +12,7 @@ import duckdb
 
 from models.errors import BillingFormatError, Problem
 from simulator.ingest.focus_columns import COLUMNS_1_2
+from simulator.ingest.store import scratch_connection
 from simulator.ingest.tabular import damaged, open_table, text_literal
 
 _NEVER_NULL = (
@@ -54,7 +55,7 @@ _TOLERANCE = 1e-4  # unit prices are written with 12 decimals
 
 def check_focus(path: Path) -> list[Problem]:
     """Every broken rule with the number of rows that break it; an empty list for a ledger that keeps them all."""
-    connection = duckdb.connect()
+    connection = scratch_connection()
     try:
         table = open_table(connection, [path], path.parent)
         labels = {column.label: table.text(column.label) for group in table.columns.values() for column in group}

@@ -64,27 +64,65 @@ class Cur2:
 
 
 def map_keys(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> list[str]:
-    """Every key that a map column holds, sorted; maps may be parquet maps or JSON text."""
-    only = table.columns[letters(column)][0]
-    name = quoted(only.name)
-    if only.type == "VARCHAR":
-        keys = f"json_keys(CASE WHEN json_valid({name}) AND json_type({name}) = 'OBJECT' THEN {name} ELSE '{{}}' END)"
-    elif only.type.startswith("MAP"):
+    """Every key that a column of tags holds, sorted: a map, a struct, a list of key and value, or any of them as JSON text."""
+    name, shape = _shaped(table, column)
+    if shape == "struct":
+        keys = f"json_keys(to_json({name}))"
+    elif shape == "pairs":
+        keys = f"list_transform({name}, pair -> pair.{_pair(table, column)[0]})"
+    elif shape == "map":
         keys = f"map_keys({name})"
+    elif shape == "json":
+        pairs = f"list_transform(CAST(json_extract({name}, '$[*]') AS JSON[]), pair -> {_first_json('pair', _PAIR_KEYS)})"
+        keys = f"CASE {_json_type(name)} WHEN 'OBJECT' THEN json_keys({name}) WHEN 'ARRAY' THEN {pairs} END"
     else:
         return []
     found = connection.execute(f"SELECT DISTINCT unnest({keys}) AS key FROM {table.relation} ORDER BY key").fetchall()
-    return [row[0] for row in found]
+    return [row[0] for row in found if row[0] is not None]
 
 
 def map_value(table: Table, column: str, key: str) -> str:
     """SQL of one map value as text, NULL where it is absent or empty."""
+    name, shape = _shaped(table, column)
+    path = text_literal('$."' + key.replace('"', '\\"') + '"')
+    if shape == "struct":
+        value = f"CAST({name}[{text_literal(key)}] AS VARCHAR)"
+    elif shape == "pairs":
+        one, other = _pair(table, column)
+        value = f"CAST(list_filter({name}, pair -> pair.{one} = {text_literal(key)})[1].{other} AS VARCHAR)"
+    elif shape == "map":
+        value = f"CAST({name}[{text_literal(key)}] AS VARCHAR)"
+    else:
+        mine = f"pair -> {_first_json('pair', _PAIR_KEYS)} = {text_literal(key)}"
+        pair = f"list_filter(CAST(json_extract({name}, '$[*]') AS JSON[]), {mine})[1]"
+        value = f"""CASE {_json_type(name)} WHEN 'OBJECT' THEN json_extract_string({name}, {path})
+            WHEN 'ARRAY' THEN {_first_json(pair, _PAIR_VALUES)} END"""
+    return f"nullif({value}, '')"
+
+
+_PAIR_KEYS, _PAIR_VALUES = ("key", "Key", "name", "Name"), ("value", "Value")
+"""How lists of tags call their two fields."""
+
+
+def _shaped(table: Table, column: str) -> tuple[str, str]:
+    """SQL name of a column of tags and its shape: map, struct, pairs, json or ''."""
     only = table.columns[letters(column)][0]
-    name = quoted(only.name)
-    if only.type == "VARCHAR":
-        path = text_literal('$."' + key.replace('"', '\\"') + '"')
-        return f"nullif(CASE WHEN json_valid({name}) THEN json_extract_string({name}, {path}) END, '')"
-    return f"nullif(CAST({name}[{text_literal(key)}] AS VARCHAR), '')"
+    name, kind = quoted(only.name), only.type
+    if kind in ("VARCHAR", "JSON"):
+        return name, "json"
+    if kind.startswith("MAP("):
+        return name, "map"
+    if kind.startswith("STRUCT("):
+        return name, "pairs" if kind.endswith("[]") and _pair(table, column) else "struct"
+    return name, ""
+
+
+def _json_type(name: str) -> str:
+    return f"(CASE WHEN json_valid({name}) THEN json_type({name}) END)"
+
+
+def _first_json(value: str, fields: tuple[str, ...]) -> str:
+    return f"coalesce({', '.join(f'json_extract_string({value}, {text_literal(field)})' for field in fields)})"
 
 
 def _first_of(table: Table, keys: list[str]) -> str:
