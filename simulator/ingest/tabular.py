@@ -279,12 +279,14 @@ def damaged(files: Sequence[Path], error: duckdb.Error) -> Problem:
     place = (named[0] if named else str(files[0])) + (f": line {line[1]}" if line else "")
     for sign, found in _SIGNS:
         if sign in message:
-            return Problem(place, found, "fetch the file again")
+            return Problem(place, found, _MENDS.get(sign, "fetch the file again"))
     first = next((text for text in message.splitlines()[1 if line else 0 :] if text.strip()), message)
     return Problem(place, f"damaged content ({first.strip()[:160]})", "fetch the file again")
 
 
+_TOO_LONG = "Maximum line size"
 _SIGNS = (
+    (_TOO_LONG, "a record that is longer than 2 MB"),
     ("GZIP", "a gzip file that is cut short or damaged"),
     ("gzip", "a gzip file that is cut short or damaged"),
     ("Expected Number of Columns", "a row with another number of columns than the header"),
@@ -293,3 +295,4 @@ _SIGNS = (
     ("No magic bytes", "a parquet file that is cut short or damaged"),
     ("too small to be a Parquet", "a parquet file that is cut short or damaged"),
 )
+_MENDS = {_TOO_LONG: "close the quote that is left open there, or shorten the text; a record of a bill has some thousand bytes"}

@@ -6,7 +6,9 @@ Documented at docs.aws.amazon.com/cur/latest/userguide/table-dictionary-cur2.htm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import duckdb
 
@@ -33,18 +35,20 @@ class Cur2:
     def group(self, connection: duckdb.DuckDBPyConnection, table: Table, options: Options) -> Grouping:
         """Keys and sums with the tag key found in this bill's map."""
         if not table.has("resource_tags"):
-            return aws_lines.grouping(table, tag="''", tag_key="", bare="true", mapped_discount=_discount(table))
+            bare = aws_lines.grouping(table, tag="''", tag_key="", bare="true", mapped_discount=_discount(table))
+            return replace(bare, reads={**bare.reads, **_of_product(table)})
         keys = map_keys(connection, table, "resource_tags")
         user = [key for key in keys if not letters(key).startswith("aws")]
         spelt = {name: [key for key in user if letters(key) in (letters(name), "user" + letters(name))] for name in options.tag_keys}
         chosen = next((name for name in options.tag_keys if spelt[name]), "")
-        return aws_lines.grouping(
+        grouping = aws_lines.grouping(
             table,
             tag=_first_of(table, spelt.get(chosen, [])),
             tag_key=chosen,
             bare=f"{_first_of(table, user)} = ''",
             mapped_discount=_discount(table),
         )
+        return replace(grouping, reads={**grouping.reads, **_of_product(table)})
 
     def facts(self) -> Mapping[str, str]:
         """The AWS rules."""
@@ -63,71 +67,91 @@ class Cur2:
         return None
 
 
-def map_keys(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> list[str]:
-    """Every key that a column of tags holds, sorted: a map, a struct, a list of key and value, or any of them as JSON text."""
-    name, shape = _shaped(table, column)
-    if shape == "struct":
-        keys = f"json_keys(to_json({name}))"
-    elif shape == "pairs":
-        keys = f"list_transform({name}, pair -> pair.{_pair(table, column)[0]})"
-    elif shape == "map":
-        keys = f"map_keys({name})"
-    elif shape == "json":
-        pairs = f"list_transform(CAST(json_extract({name}, '$[*]') AS JSON[]), pair -> {_first_json('pair', _PAIR_KEYS)})"
-        keys = f"CASE {_json_type(name)} WHEN 'OBJECT' THEN json_keys({name}) WHEN 'ARRAY' THEN {pairs} END"
-    else:
-        return []
-    found = connection.execute(f"SELECT DISTINCT unnest({keys}) AS key FROM {table.relation} ORDER BY key").fetchall()
-    return [row[0] for row in found if row[0] is not None]
-
-
-def map_value(table: Table, column: str, key: str) -> str:
-    """SQL of one map value as text, NULL where it is absent or empty."""
-    name, shape = _shaped(table, column)
-    path = text_literal('$."' + key.replace('"', '\\"') + '"')
-    if shape == "struct":
-        value = f"CAST({name}[{text_literal(key)}] AS VARCHAR)"
-    elif shape == "pairs":
-        one, other = _pair(table, column)
-        value = f"CAST(list_filter({name}, pair -> pair.{one} = {text_literal(key)})[1].{other} AS VARCHAR)"
-    elif shape == "map":
-        value = f"CAST({name}[{text_literal(key)}] AS VARCHAR)"
-    else:
-        mine = f"pair -> {_first_json('pair', _PAIR_KEYS)} = {text_literal(key)}"
-        pair = f"list_filter(CAST(json_extract({name}, '$[*]') AS JSON[]), {mine})[1]"
-        value = f"""CASE {_json_type(name)} WHEN 'OBJECT' THEN json_extract_string({name}, {path})
-            WHEN 'ARRAY' THEN {_first_json(pair, _PAIR_VALUES)} END"""
-    return f"nullif({value}, '')"
-
-
-_PAIR_KEYS, _PAIR_VALUES = ("key", "Key", "name", "Name"), ("value", "Value")
+_PAIR_KEYS, _PAIR_VALUES = ("key", "name"), ("value",)
 """How lists of tags call their two fields."""
 
 
+def map_keys(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> list[str]:
+    """Every key that a column of tags holds, sorted. It may be a map, a struct, a list of key and value, or one of these as JSON text."""
+    name, shape = _shaped(table, column)
+    if shape == "map":
+        keys = f"map_keys({name})"
+    elif shape == "struct":
+        keys = f"json_keys(to_json({name}))"
+    elif shape == "pairs":
+        keys = f"[CAST(pair[{text_literal(_field(table, column, _PAIR_KEYS))}] AS VARCHAR) FOR pair IN {name}]"
+    elif shape == "json":
+        pairs = f"[{_of_json('pair', _PAIR_KEYS)} FOR pair IN {_json_list(name)}]"
+        plain = f"json_keys(CASE WHEN json_valid({name}) AND json_type({name}) = 'OBJECT' THEN {name} ELSE '{{}}' END)"
+        keys = f"CASE WHEN starts_with({name}, '[') THEN {pairs} ELSE {plain} END"
+    else:
+        return []
+    found = connection.execute(f"SELECT DISTINCT unnest({keys}) AS key FROM {table.relation} ORDER BY key").fetchall()
+    return [row[0] for row in found if row[0]]
+
+
+def map_value(table: Table, column: str, key: str) -> str:
+    """SQL of one value of a column of tags as text, NULL where it is absent or empty."""
+    name, shape = _shaped(table, column)
+    if shape == "pairs":
+        mine = f"pair[{text_literal(_field(table, column, _PAIR_KEYS))}] = {text_literal(key)}"
+        value = f"CAST([pair FOR pair IN {name} IF {mine}][1][{text_literal(_field(table, column, _PAIR_VALUES))}] AS VARCHAR)"
+    elif shape == "json":
+        path = text_literal('$."' + key.replace('"', '\\"') + '"')
+        mine = f"{_of_json('pair', _PAIR_KEYS)} = {text_literal(key)}"
+        pair = f"[pair FOR pair IN {_json_list(name)} IF {mine}][1]"
+        value = f"""CASE WHEN starts_with({name}, '[') THEN {_of_json(pair, _PAIR_VALUES)}
+            WHEN json_valid({name}) THEN json_extract_string({name}, {path}) END"""
+    else:
+        value = f"CAST({name}[{text_literal(key)}] AS VARCHAR)"
+    return f"nullif({value}, '')"
+
+
 def _shaped(table: Table, column: str) -> tuple[str, str]:
-    """SQL name of a column of tags and its shape: map, struct, pairs, json or ''."""
+    """SQL name of a column of tags and its shape: map, struct, pairs, json, or '' for none that is known."""
     only = table.columns[letters(column)][0]
-    name, kind = quoted(only.name), only.type
-    if kind in ("VARCHAR", "JSON"):
-        return name, "json"
-    if kind.startswith("MAP("):
-        return name, "map"
-    if kind.startswith("STRUCT("):
-        return name, "pairs" if kind.endswith("[]") and _pair(table, column) else "struct"
-    return name, ""
+    if only.type in ("VARCHAR", "JSON"):
+        return quoted(only.name), "json"
+    if only.type.startswith("STRUCT(") and only.type.endswith("[]"):
+        is_pairs = _field(table, column, _PAIR_KEYS) and _field(table, column, _PAIR_VALUES)
+        return quoted(only.name), "pairs" if is_pairs else ""
+    return quoted(only.name), next((shape for shape in ("map", "struct") if only.type.startswith(f"{shape.upper()}(")), "")
 
 
-def _json_type(name: str) -> str:
-    return f"(CASE WHEN json_valid({name}) THEN json_type({name}) END)"
+def _field(table: Table, column: str, names: tuple[str, ...]) -> str:
+    """The first of `names` that a list of structs has as a field, as written; '' for none."""
+    fields = re.findall(r'[(,] ?"?(\w+)"? ', table.columns[letters(column)][0].type)
+    return next((field for name in names for field in fields if field.lower() == name), "")
 
 
-def _first_json(value: str, fields: tuple[str, ...]) -> str:
-    return f"coalesce({', '.join(f'json_extract_string({value}, {text_literal(field)})' for field in fields)})"
+def _json_list(name: str) -> str:
+    return f"CAST(json_extract(CASE WHEN json_valid({name}) THEN {name} ELSE '[]' END, '$[*]') AS JSON[])"
+
+
+def _of_json(value: str, fields: tuple[str, ...]) -> str:
+    spelt = [spelling for field in fields for spelling in (field, field.title())]
+    return f"coalesce({', '.join(f'json_extract_string({value}, {text_literal(one)})' for one in spelt)})"
 
 
 def _first_of(table: Table, keys: list[str]) -> str:
     values = ", ".join(map_value(table, "resource_tags", key) for key in keys)
     return f"coalesce({values}, '')" if keys else "''"
+
+
+def _of_product(table: Table) -> dict[str, str]:
+    """Reads of region and instance type from the map of product attributes, where they have no column of their own."""
+    if not table.has("product") or not _shaped(table, "product")[1]:
+        return {}
+    places = {
+        "region": (("product_region_code", "product_region"), ("region_code", "region"), (table.text("line_item_availability_zone"),)),
+        "instance_type": (("product_instance_type",), ("instance_type",), ()),
+    }
+    found = {}
+    for name, (columns, keys, others) in places.items():
+        if not table.first(*columns):
+            values = [*(map_value(table, "product", key) for key in keys), *others, "''"]
+            found[name] = f"coalesce({', '.join(values)})"
+    return found
 
 
 def _discount(table: Table) -> str:
