@@ -343,17 +343,21 @@ class ControlPlane:
         own = url.startswith(self.url)
         verify: ssl.SSLContext | bool = self._tls("admin") if own else False
         deadline = time.monotonic() + START_TIMEOUT_S
+        refusal = "nothing was asked"
         with httpx.Client(verify=verify, timeout=5.0) as client:
             while time.monotonic() < deadline and program.process.poll() is None:
                 try:
-                    if client.get(url).status_code == 200:
+                    answer = client.get(url)
+                except httpx.HTTPError as error:
+                    refusal = repr(error)
+                else:
+                    if answer.status_code == 200:
                         return
-                except httpx.HTTPError:
-                    pass
+                    refusal = f"{answer.status_code} {answer.text.strip()}"
                 time.sleep(0.05)
         tail = program.tail()
         self.stop_program(program.name)
-        raise AssertionError(f"{program.name} did not become ready; its log ends:\n{tail}")
+        raise AssertionError(f"{program.name} did not become ready; its last answer: {refusal}; its log ends:\n{tail}")
 
 
 def _identity(kubeconfig: Path, port: int, certificates: Path) -> list[str]:

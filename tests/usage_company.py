@@ -21,6 +21,8 @@ SCRAPE_S = 60
 POINTS = HOURS * 3600 // SCRAPE_S
 OUTAGE = slice(300, 360)  # 05:00 to 06:00: nothing was scraped
 MIB = 2**20
+READY_POLLS = 200  # every 0.05 s
+READY_CODES = (200, 401)  # 401: it asks for a password, so it runs
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,7 @@ def prometheus(folder: Path, text: str, web_config: Path | None = None) -> Itera
     )  # fmt: skip
     try:
         url = f"{'https' if web_config else 'http'}://127.0.0.1:{port}"
-        for _ in range(200):
-            try:
-                if httpx.get(f"{url}/-/ready", verify=False).status_code in (200, 401):
-                    break
-            except httpx.TransportError:
-                pass
-            assert process.poll() is None, (folder / "prometheus.log").read_text()
-            time.sleep(0.05)
+        _wait_ready(f"{url}/-/ready", process, folder / "prometheus.log")
         yield url
     finally:
         process.terminate()
@@ -158,6 +153,23 @@ def prometheus(folder: Path, text: str, web_config: Path | None = None) -> Itera
             process.kill()
             process.wait()
         log.close()
+
+
+def _wait_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Poll until the server answers; fails with its last refusal and its log."""
+    refusal = "nothing was asked"
+    for _ in range(READY_POLLS):
+        assert server.poll() is None, f"Prometheus ended with {server.returncode}; its log:\n{log.read_text()}"
+        try:
+            answer = httpx.get(url, verify=False)
+        except httpx.TransportError as error:
+            refusal = repr(error)
+        else:
+            if answer.status_code in READY_CODES:
+                return
+            refusal = f"{answer.status_code} {answer.text.strip()}"
+        time.sleep(0.05)
+    raise AssertionError(f"Prometheus did not become ready; its last answer: {refusal}; its log:\n{log.read_text()}")
 
 
 def hour(number: int) -> datetime:
