@@ -30,6 +30,16 @@ def schedulable(shape: NodeShape, axis: str) -> float:
     return float(room[axis] if axis in room else shape.extended.get(axis, 0))
 
 
+def lacking(shape: NodeShape, axis: str, mix: Mapping[str, float]) -> tuple[str, ...]:
+    """Resources that the demand asks for and of which the node leaves nothing to workloads.
+
+    >>> lacking(NodeShape("m5.4xlarge", 16000, 65536), "cpu_m", {"memory_mib": 4.0, "nvidia.com/gpu": 0.001})
+    ('nvidia.com/gpu',)
+    """
+    asked = dict.fromkeys((axis, *(other for other, amount in mix.items() if amount > 0)))
+    return tuple(name for name in asked if schedulable(shape, name) <= 0)
+
+
 def room_of(shape: NodeShape, axis: str, mix: Mapping[str, float], place: str) -> float:
     """Demand in units of `axis` that one node holds when every unit brings `mix[other]` of the other resources along.
 
@@ -38,12 +48,20 @@ def room_of(shape: NodeShape, axis: str, mix: Mapping[str, float], place: str) -
     >>> room_of(NodeShape("n", 15540, 30100, max_pods=1000), "cpu_m", {"memory_mib": 4.0}, "worker")
     7500.0
     """
-    rooms = [schedulable(shape, axis), *(schedulable(shape, other) / amount for other, amount in mix.items() if amount > 0)]
-    room = min(rooms)
-    if room <= 0:
-        found = f"{shape.name}, which leaves {room:g} {axis} to workloads"
-        raise ScenarioError(Problem(place, found, "choose a larger node or fewer DaemonSets"))
-    return room
+    without = lacking(shape, axis, mix)
+    if without:
+        raise ScenarioError([_lack(shape, name, place) for name in without])
+    return min([schedulable(shape, axis), *(schedulable(shape, other) / amount for other, amount in mix.items() if amount > 0)])
+
+
+def _lack(shape: NodeShape, resource: str, place: str) -> Problem:
+    """How a node without a resource is mended: other hardware for a device, a larger node for the rest."""
+    found = f"{shape.name}, which leaves no {resource} to workloads that ask for it"
+    if resource in (CPU, MEMORY, PODS):
+        return Problem(place, found, "choose a larger node or fewer DaemonSets")
+    return Problem(
+        place, found, f"choose a server, VM or instance type with {resource}, or take `extended: {{{resource}: ...}}` off the workloads"
+    )
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ _KO: dict[str, str] = {
     "measure": "항목",
     "unit": "단위",
     "what it shows": "의미",
+    "{scenario}: no column for {placement}: a node {node} offers no {lacks}": "{scenario}: {placement} 열 없음: 노드 {node}에 {lacks} 없음",
     "cheapest private placement, {line}": "가장 저렴한 사설 배치, {line}",
     "unverified values used: {names}": "확인이 필요한 가정값: {names}",
     "none": "없음",

@@ -33,6 +33,10 @@ def draw_placements(found: SideBySide, language: Language) -> None:
     out.print(table)
     for line in found.cheapest:
         out.print(say("cheapest private placement, {line}", line=line))
+    for scenario, unfit in found.left_out.items():
+        for one in unfit:
+            why = {"scenario": scenario, "placement": say_known(say, one.placement), "node": one.node, "lacks": ", ".join(one.lacks)}
+            out.print(say("{scenario}: no column for {placement}: a node {node} offers no {lacks}", **why), highlight=False)
     out.print(say("unverified values used: {names}", names=", ".join(found.unverified) or say("none")), highlight=False)
 
 

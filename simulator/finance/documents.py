@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,17 +19,18 @@ from simulator.finance.generations import generations
 from simulator.finance.ledger import ledger
 from simulator.finance.report import FinanceReport
 from simulator.finance.sensitivity import top_drivers
-from simulator.finance.zones import Measure, ZoneRow, cheapest, compare_zones, measures
+from simulator.finance.zones import LeftOut, Measure, ZoneRow, cheapest, compare_zones, left_out, measures
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Zone kinds of one or several scenarios as columns."""
+    """Zone kinds of one or several scenarios as columns; `left_out` names, by scenario, those that cannot carry its demand."""
 
     columns: tuple[str, ...]
     rows: tuple[Measure, ...]
     cheapest: tuple[str, ...]
     unverified: tuple[str, ...]
+    left_out: Mapping[str, tuple[LeftOut, ...]] = field(default_factory=dict)
 
 
 def side_by_side(cases: Sequence[tuple[str, Case, NDArray[np.float64]]]) -> SideBySide:
@@ -42,6 +43,7 @@ def side_by_side(cases: Sequence[tuple[str, Case, NDArray[np.float64]]]) -> Side
         rows=measures(rows),
         cheapest=tuple(f"{name}: {cheapest(table).title}" for name, table in tables),
         unverified=_unverified([case for _, case, _ in cases], rows),
+        left_out={name: unfit for name, case, _ in cases if (unfit := left_out(case))},
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.case import Case, ZoneBuild, schedulable
+from models.case import Case, ZoneBuild, lacking, schedulable
 from models.statement import CostLine, CostStatement, private_statement
 from models.units import HOURS_PER_YEAR, ceil_int
 from models.zones import ZONES
@@ -90,10 +90,30 @@ def zone_row(case: Case, kind: str, demand: Array) -> ZoneRow:
     """One placement for demand [hours, tenants] in the case's unit; the first zone gives server, spares and overcommit."""
     if kind == "aws":
         return _aws_row(case, demand)
+    return _private_row(case, _as_kind(case, kind, demand.shape[1]), demand)
+
+
+def _as_kind(case: Case, kind: str, tenants: int) -> ZoneBuild:
+    """The first zone built as another kind; a zone that names no VM takes the catalog's usual one."""
     zone = case.zones[0]
-    flavour = zone.vm or catalog.vm(DEFAULT_VM)
-    part = zone.part.model_copy(update={"kind": kind, "tenants": demand.shape[1], "max_nodes": None, "existing_nodes": 0})
-    return _private_row(case, replace(zone, part=part, vm=flavour), demand)
+    part = zone.part.model_copy(update={"kind": kind, "tenants": tenants, "max_nodes": None, "existing_nodes": 0})
+    return replace(zone, part=part, vm=zone.vm or catalog.vm(DEFAULT_VM))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A placement that cannot carry the demand at all: the resources that its `node` does not offer."""
+
+    placement: str
+    node: str
+    lacks: tuple[str, ...]
+
+
+def left_out(case: Case) -> tuple[LeftOut, ...]:
+    """Placements without a column: their node lacks a resource that the workloads ask for, such as a VM without GPUs."""
+    nodes = [(kind, case.worker if kind == "aws" else _as_kind(case, kind, case.zones[0].part.tenants).node) for kind in KINDS]
+    found = [(ZONES[kind].title, node.name, lacking(node, case.axis, case.mix)) for kind, node in nodes]
+    return tuple(LeftOut(title, name, lacks) for title, name, lacks in found if lacks)
 
 
 def _private_row(case: Case, zone: ZoneBuild, demand: Array) -> ZoneRow:
@@ -182,10 +202,14 @@ def measures(rows: Sequence[ZoneRow]) -> tuple[Measure, ...]:
 
 
 def compare_zones(case: Case, demand: Array) -> tuple[ZoneRow, ...]:
-    """All placements for demand [hours] or [hours, classes]: the share of it that the scenario builds, dealt to its tenants."""
+    """All placements for demand [hours] or [hours, classes]: the share of it that the scenario builds, dealt to its tenants.
+
+    Those of `left_out` have no row. The scenario's own kind is never left out: ScenarioError says what its node lacks.
+    """
     zone, share = case.zones[0].part, case.scenario.demand.build_share
     dealt = tenants_demand(demand * share, zone.tenants)
-    return tuple(zone_row(case, kind, dealt) for kind in KINDS)
+    unfit = {one.placement for one in left_out(case)} - {case.zones[0].kind.title}
+    return tuple(zone_row(case, kind, dealt) for kind in KINDS if ZONES[kind].title not in unfit)
 
 
 def cheapest(rows: Sequence[ZoneRow]) -> ZoneRow:

@@ -30,6 +30,7 @@ def test_compare_prints_the_placement_columns_with_their_measures(run):
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["columns"] == ["Bare metal", "OpenStack VM", "Ironic", "AWS"]
+    assert document["left_out"] == {}
     rows = {row["measure"]: row for row in document["rows"]}
     assert {"servers", "capex_usd", "opex_usd_per_year", "scale_out_p95_s", "utilisation_share"} <= set(rows)
     assert rows["servers"]["values"] == [45, 54, 50, 0]  # 40 + 3 masters + 2 proxies on metal
@@ -42,6 +43,17 @@ def test_compare_puts_named_scenarios_side_by_side(run):
     document = json.loads(result.stdout)
     assert len(document["columns"]) == 8
     assert document["columns"][0] == "half-private-40: Bare metal"
+
+
+def test_compare_names_the_placement_whose_nodes_have_no_gpu(run):
+    """A VM of the catalog has no GPU; bare metal, Ironic and p4d.24xlarge carry the farm's 24 or fewer GPUs on 3 nodes of 8."""
+    document = json.loads(run("compare", "night-training-gpu", "--json").stdout)
+    assert document["columns"] == ["Bare metal", "Ironic", "AWS"]
+    assert document["rows"][0]["values"] == [3, 3, 3]
+    lack = {"placement": "OpenStack VM", "node": "k8s.16c64g", "lacks": ["nvidia.com/gpu"]}
+    assert document["left_out"] == {"night-training-gpu": [lack]}
+    told = run("compare", "night-training-gpu").stdout
+    assert "no column for OpenStack VM: a node k8s.16c64g offers no nvidia.com/gpu" in told
 
 
 def test_compare_prints_a_table_and_the_unverified_values(run):

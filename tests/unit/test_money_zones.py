@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from models.case import room_of
 from models.errors import ScenarioError
 from models.parameter import Parameters
 from models.scenario import ZonePart
@@ -217,3 +218,13 @@ def test_every_catalog_value_lies_in_its_range_and_names_its_source():
         assert row.low <= row.value <= row.high, row.name
         assert len(row.source) > 10, row.name
         assert row.confidence in "ABCDM"
+
+
+def test_a_node_without_what_the_pods_ask_for_is_refused_by_the_name_of_that_resource():
+    """Not by the resource the demand is counted in, which the node has."""
+    with pytest.raises(ScenarioError) as refused:
+        room_of(VM16, "memory_mib", {"cpu_m": 0.1, "nvidia.com/gpu": 1e-5}, "zones: farm")
+    [problem] = refused.value.problems
+    assert problem.place == "zones: farm"
+    assert problem.found == "k8s.16c64g, which leaves no nvidia.com/gpu to workloads that ask for it"
+    assert problem.mend.startswith("choose a server, VM or instance type with nvidia.com/gpu")
