@@ -92,8 +92,34 @@ class Matcher(BaseModel):
         return f'{self.label}{self.operator}"{escaped}"'
 
 
+MIG_RESOURCE = "nvidia_com_mig_"
+_QUARTERS = ("1g_6gb", "2g_12gb", "4g_24gb")
+_SEVENTHS = (1, 2, 3, 4, 7)
+
+
+def mig_parts() -> tuple[tuple[tuple[Matcher, ...], float], ...]:
+    """How MIG resources count as GPUs: matchers of the label `resource` as kube-state-metrics spells it, and the part of a GPU.
+
+    A profile `1g.5gb` is one compute slice of the seven of a GPU; those of the A30, told by their memory, are of four
+    (docs.nvidia.com/datacenter/tesla/mig-user-guide, supported profiles). Attributes as in `1g.5gb+me` change nothing.
+
+    >>> [round(part * 28) for _, part in mig_parts()]  # in 28ths of a GPU
+    [7, 14, 28, 4, 8, 12, 16, 28]
+    """
+    of_four = Matcher(label="resource", operator="!~", value=f"{MIG_RESOURCE}({'|'.join(_QUARTERS)})(_.*)?")
+    quarters = ((f"{profile}(_.*)?", (), int(profile[0]) / 4) for profile in _QUARTERS)
+    sevenths = ((f"{slices}g_.*", (of_four,), slices / 7) for slices in _SEVENTHS)
+    return tuple(
+        ((Matcher(label="resource", operator="=~", value=f"{MIG_RESOURCE}{pattern}"), *others), part)
+        for pattern, others, part in (*quarters, *sevenths)
+    )
+
+
 class Measure(BaseModel):
-    """One measure: its metric, the samples that count, and how they become the unit in the measure's name."""
+    """One measure: its metric, the samples that count, and how they become the unit in the measure's name.
+
+    `mig`: resources that are MIG profiles count beside those of `where`, as parts of a GPU.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     of: Subject
@@ -103,8 +129,15 @@ class Measure(BaseModel):
     scale: float = Field(default=1.0, gt=0)
     live: bool = False
     once: bool = False
+    mig: bool = False
     optional: bool = False
     labels: Mapping[str, str] = {}
+
+    @property
+    def parts(self) -> tuple[tuple[tuple[Matcher, ...], float], ...]:
+        """Matchers of the samples that count, and what one of them is worth."""
+        others = tuple(one for one in self.where if one.label != "resource")
+        return ((self.where, 1.0), *(((*others, *matchers), part) for matchers, part in (mig_parts() if self.mig else ())))
 
     @property
     def merge(self) -> str:
@@ -141,7 +174,7 @@ class Preset(BaseModel):
 
     def once_labels(self, measure: Measure) -> tuple[str, ...]:
         """Labels by which a container is told from another, and its own series from each other; the rest is who reported it."""
-        return (*self.spelled(measure, "container"), *ONCE_LABELS)
+        return (*self.spelled(measure, "container"), *ONCE_LABELS, *(("resource",) if measure.mig else ()))
 
     def promql(self, measure: Measure, *, window_s: int, select: Sequence[Matcher] = (), phases: bool = True, look_back_s: int = 0) -> str:
         """The query of a measure; counters become a rate over `window_s` seconds. Without `phases` every pod counts as live.
@@ -152,10 +185,9 @@ class Preset(BaseModel):
         >>> preset.promql(preset.measures["replicas_max"], window_s=300)
         'max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_max_replicas)'
         """
-        inner = self.selector(measure, select)
-        inner = f"rate({inner}[{window_s}s])" if measure.kind == "counter" else _last(inner, look_back_s)
-        if measure.once:
-            inner = f"max by ({', '.join((*self.spelled(measure, 'namespace', 'pod'), *self.once_labels(measure)))}) ({inner})"
+        inner = " or ".join(
+            self._part(measure, (*matchers, *select), part, window_s=window_s, look_back_s=look_back_s) for matchers, part in measure.parts
+        )
         by = (*self.subject_labels(measure), *(owner_labels() if measure.of == "gpu" else ()))
         query = f"{measure.merge} by ({', '.join(dict.fromkeys(by))}) ({inner})"
         if not (measure.live and phases):
@@ -164,6 +196,14 @@ class Preset(BaseModel):
         phase = Matcher(label="phase", operator="=~", value="|".join(LIVE_PHASES))
         phases_of = _last(self._selector("kube_pod_status_phase", (phase, *select)), look_back_s)
         return f"{query} * on ({pod}) max by ({pod}) ({phases_of} == 1)"
+
+    def _part(self, measure: Measure, matchers: Sequence[Matcher], part: float, *, window_s: int, look_back_s: int) -> str:
+        """Samples of one kind, each reported once, at what they are worth."""
+        inner = self._selector(measure.metric, matchers)
+        inner = f"rate({inner}[{window_s}s])" if measure.kind == "counter" else _last(inner, look_back_s)
+        if measure.once:
+            inner = f"max by ({', '.join((*self.spelled(measure, 'namespace', 'pod'), *self.once_labels(measure)))}) ({inner})"
+        return inner if part == 1 else f"{inner} * {part!r}"
 
     @staticmethod
     def _selector(metric: str, matchers: Sequence[Matcher]) -> str:
@@ -179,13 +219,15 @@ def other_resources(preset: Preset, metric: str) -> Matcher | None:
     """What selects the resources of a metric that no measure of the preset keeps; None where it has no resources.
 
     >>> print(other_resources(load_preset("kube-state-metrics"), "kube_pod_container_resource_requests"))
-    resource!~"cpu|ephemeral_storage|memory|nvidia_com_gpu"
+    resource!~"cpu|ephemeral_storage|memory|nvidia_com_gpu|nvidia_com_mig_(1|2|3|4|7)g_.*"
     """
     if "requests" not in metric:
         return None
     kept = {
         one.value for measure in preset.measures.values() if measure.metric == metric for one in measure.where if one.label == "resource"
     }
+    if any(measure.mig for measure in preset.measures.values() if measure.metric == metric):
+        kept.add(f"{MIG_RESOURCE}({'|'.join(map(str, _SEVENTHS))})g_.*")
     return Matcher(label="resource", operator="!~", value="|".join(sorted({*kept, "ephemeral_storage"}))) if kept else None
 
 

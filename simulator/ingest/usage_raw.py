@@ -79,7 +79,7 @@ def measure_part(
 ) -> tuple[Part, int, int] | None:
     """Hourly rows of one measure, its series and samples; None when the files hold none of it."""
     measure = preset.measures[name]
-    chosen = _chosen(series.get(measure.metric, ()), (*measure.where, *select))
+    chosen = _worth(series.get(measure.metric, ()), measure, select)
     if not chosen:
         return None
     more = owner_labels() if measure.of == "gpu" else preset.once_labels(measure) if measure.once else ()
@@ -118,6 +118,15 @@ def _gpu_part(
 
 def _chosen(series: Sequence[Series], matchers: Sequence[Matcher]) -> list[Series]:
     return [one for one in series if all(matcher.matches(one.labels) for matcher in matchers)]
+
+
+def _worth(series: Sequence[Series], measure: Measure, select: Sequence[Matcher]) -> list[Series]:
+    """Series that count for the measure, at what they are worth."""
+    return [
+        one if part == 1 else replace(one, values=one.values * part)
+        for matchers, part in measure.parts
+        for one in _chosen(series, (*matchers, *select))
+    ]
 
 
 def _subject(key: tuple[str, ...], measure: Measure, owners: Owners) -> tuple[str, ...]:

@@ -204,14 +204,23 @@ def test_workloads_are_named_by_the_application_label(tmp_path: Path) -> None:
     assert {key.workload for key in history.keys} == {"storefront", "db", "report", "toolbox"}
 
 
-def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
+def test_mig_profiles_count_as_slices_of_a_gpu_and_what_is_not_kept_is_told(tmp_path: Path) -> None:
+    """One GPU and a half: 1 x 1g.5gb and 2 x 3g.20gb of seven slices, 1 x 2g.12gb of an A30's four."""
+    asked = {"nvidia_com_mig_1g_5gb": 1, "nvidia_com_mig_3g_20gb": 2, "nvidia_com_mig_2g_12gb": 1, "nvidia_com_gpu_shared": 3}
     text = openmetrics(pods()).removesuffix("# EOF\n")
-    own = 'namespace="data",pod="db-0",container="main",resource="nvidia_com_mig_1g_5gb"'
-    lines = "".join(f"kube_pod_container_resource_requests{{{own}}} 1 {START.timestamp() + 60 * k:.0f}\n" for k in range(120))
+    lines = "".join(
+        f'kube_pod_container_resource_requests{{namespace="data",pod="db-0",container="main",resource="{name}"}} '
+        f"{count} {START.timestamp() + 60 * k:.0f}\n"
+        for name, count in asked.items()
+        for k in range(120)
+    )
     before, family, after = text.partition("# TYPE kube_pod_container_resource_requests gauge\n")
     with prometheus(tmp_path, before + family + lines + after + "# EOF\n") as url:
-        imported, _ = read(url, end=hour(2))
-    assert "kube_pod_container_resource_requests: nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings
+        imported, history = read(url, end=hour(2))
+    workload = next(number for number, key in enumerate(history.keys) if key.workload == "db")
+    axis = history.axes.index("nvidia.com/gpu")
+    assert history.requests[:2, workload, axis] == pytest.approx((1 + 2 * 3) / 7 + 2 / 4, abs=1e-9)
+    assert "kube_pod_container_resource_requests: nvidia_com_gpu_shared are asked for and not kept" in imported.warnings
 
 
 def test_the_recording_rules_of_kube_prometheus_are_read(tmp_path: Path) -> None:

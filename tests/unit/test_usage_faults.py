@@ -285,11 +285,33 @@ def test_files_of_several_clusters_with_pods_of_one_name_are_not_mixed(tmp_path:
 
 
 def test_resources_that_are_not_kept_are_told(tmp_path: Path) -> None:
-    others = ("nvidia_com_mig_1g_5gb", "hugepages_2Mi", "nvidia_com_gpu", "ephemeral_storage")
+    others = ("nvidia_com_gpu_shared", "hugepages_2Mi", "nvidia_com_gpu", "ephemeral_storage")
     text = f"{REQUEST} 2 {START_S}000\n" + "".join(f"{REQUEST.replace('cpu', name)} 1 {START_S}000\n" for name in others)
     imported, history = from_file(tmp_path / "requests.prom", text)
-    assert "kube_pod_container_resource_requests: hugepages_2Mi, nvidia_com_mig_1g_5gb are asked for and not kept" in imported.warnings
+    assert "kube_pod_container_resource_requests: hugepages_2Mi, nvidia_com_gpu_shared are asked for and not kept" in imported.warnings
     assert history.requests[0, 0, history.axes.index("nvidia.com/gpu")] == 1
+
+
+@pytest.mark.parametrize(
+    ("profiles", "gpus"),
+    [
+        ({"1g_5gb": 1, "3g_20gb": 2}, (1 + 2 * 3) / 7),
+        ({"1g_10gb_me": 1}, 1 / 7),
+        ({"7g_80gb": 2}, 2),
+        ({"1g_6gb": 1, "2g_12gb": 1}, (1 + 2) / 4),  # an A30 has four slices
+        ({"4g_24gb": 1}, 1),
+        ({"4g_20gb": 1}, 4 / 7),
+    ],
+)
+def test_mig_profiles_count_as_their_slices_of_a_gpu_once_for_all_replicas(tmp_path: Path, profiles: dict[str, int], gpus: float) -> None:
+    text = f"{REQUEST} 2 {START_S}000\n"
+    for profile, count in profiles.items():
+        for replica in ("a", "b"):
+            own = REQUEST.replace("cpu", f"nvidia_com_mig_{profile}").replace("{", f'{{prometheus_replica="{replica}",', 1)
+            text += f"{own} {count} {START_S}000\n"
+    imported, history = from_file(tmp_path / "requests.prom", text)
+    assert history.requests[0, 0, history.axes.index("nvidia.com/gpu")] == pytest.approx(gpus, abs=1e-12)
+    assert not any("not kept" in warning for warning in imported.warnings)
 
 
 def test_replicas_and_restarts_in_a_dump_are_told_apart(tmp_path: Path) -> None:
