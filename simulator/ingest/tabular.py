@@ -149,8 +149,9 @@ class Table:
             text = _plain_text(column, self.is_text)
             slashed = f"try_strptime({text}, ['%m/%d/%y', '%m/%d/%Y', '%m/%d/%y %H:%M', '%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S'])"
             plain, iso = f"TRY_CAST({text} AS TIMESTAMP)", f"TRY_CAST(replace({text}, ' +0000 UTC', 'Z') AS TIMESTAMPTZ)"
-            value = f"""CASE WHEN ends_with({text}, 'Z') THEN {plain} WHEN contains({text}, '/') THEN {slashed}
-                WHEN length({text}) = 19 AND NOT contains({text}, '+') THEN {plain} ELSE TRY_CAST({iso} AS TIMESTAMP) END"""
+            usual = f"strlen({text}) = 19 AND NOT contains({text}, '/') AND NOT contains({text}, '+')"
+            value = f"""CASE WHEN {usual} OR ends_with({text}, 'Z') THEN {plain} WHEN contains({text}, '/') THEN {slashed}
+                ELSE TRY_CAST({iso} AS TIMESTAMP) END"""
         else:
             value = quoted(column.name) if column.type == "TIMESTAMP" else f"TRY_CAST({quoted(column.name)} AS TIMESTAMP)"
         return value
