@@ -80,13 +80,11 @@ def test_known_fields_that_bear_on_placement_and_are_not_modelled_are_named() ->
         pod_document("b", schedulerName="volcano"),
         pod_document("c", resourceClaims=[{"name": "g"}]),
     ]
-    ranks = {"kind": "PriorityClass", "metadata": {"name": "low"}, "value": 1, "preemptionPolicy": "Never"}
-    text = "\n".join(place(read_objects([node_document("n"), *pods, ranks])).warnings)
+    text = "\n".join(place(read_objects([node_document("n"), *pods])).warnings)
     for part in (
         "pod default/a: runtimeClassName gvisor",
         "pod default/b: left to scheduler volcano",
         "pod default/c: resourceClaim g",
-        "PriorityClass low: preemptionPolicy Never",
     ):
         assert part in text
     assert "no field of Kubernetes" not in text

@@ -32,6 +32,8 @@ def test_a_list_several_documents_and_json_give_the_same_objects(tmp_path: Path)
         "many.yaml": yaml.safe_dump_all(documents) + "---\n",
         "list.json": json.dumps({"kind": "List", "items": documents}),
         "array.json": json.dumps(documents),
+        "lines.json": "\n".join(map(json.dumps, documents)) + "\n\n",
+        "one-after-another.json": "".join(json.dumps(document, indent=2) for document in documents),
         "typed.yaml": yaml.safe_dump_all(
             [
                 {"kind": f"{document['kind']}List", "items": [{key: document[key] for key in document if key != "kind"}]}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kube_objects import node_document, pod_document
+from models.errors import InputError, Problem
 from simulator.engine.kube.objects_reader import read_objects
 from simulator.engine.kube.place import Placement, PlaceOptions, place
 from simulator.engine.kube.place_report import pod_document as answer_document
@@ -280,3 +281,32 @@ def test_random_ties_follow_the_seed() -> None:
     pods = [pod_document(f"p{i}") for i in range(6)]
     runs = [[item.node for item in run(*nodes, *pods, ties="random", seed=seed).pods] for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_pod_takes_the_preemption_policy_of_its_class_unless_it_has_its_own() -> None:
+    """Admission writes the class's policy into the pod (plugin/pkg/admission/priority); seen with kube-scheduler 1.36.3."""
+    ranks = [
+        {"kind": "PriorityClass", "metadata": {"name": "low"}, "value": -5},
+        {"kind": "PriorityClass", "metadata": {"name": "calm"}, "value": 50, "preemptionPolicy": "Never"},
+        {"kind": "PriorityClass", "metadata": {"name": "usual"}, "value": 20, "preemptionPolicy": "Never", "globalDefault": True},
+    ]
+    held = pod_document("held", cpu="3", priorityClassName="low", nodeName="a")
+    expected = {
+        "calm": ({"priorityClassName": "calm"}, False),
+        "default": ({}, False),
+        "number": ({"priority": 50}, True),
+        "own": ({"priorityClassName": "calm", "preemptionPolicy": "PreemptLowerPriority"}, True),
+    }
+    for name, (spec, leaves) in expected.items():
+        found = answer(run(node_document("a"), held, *ranks, pod_document(name, cpu="2", **spec)), name)
+        assert found["preempted"] == (["default/held"] if leaves else []), name
+        assert leaves or found["message"].endswith("preemption: not eligible due to preemptionPolicy=Never."), name
+    [wrong] = problems_of_class("Sometimes")
+    assert wrong.place.endswith("preemptionPolicy")
+
+
+def problems_of_class(policy: str) -> tuple[Problem, ...]:
+    """What is wrong with a PriorityClass of this preemption policy."""
+    with pytest.raises(InputError) as refused:
+        read_objects([{"kind": "PriorityClass", "metadata": {"name": "odd"}, "value": 1, "preemptionPolicy": policy}])
+    return refused.value.problems

@@ -1,4 +1,4 @@
-"""Kubernetes objects as kubectl prints them (YAML, several documents, List objects, JSON) -> frozen values.
+"""Kubernetes objects as kubectl prints them (YAML, several documents, List objects, JSON, JSON lines) -> frozen values.
 
 Every problem of every file is gathered first and raised once. Kinds that place nothing by themselves are counted in
 `skipped`, never dropped in silence.
@@ -17,7 +17,7 @@ from models.errors import InputError, Problem
 from simulator.engine.kube.known_fields import unknown_fields
 from simulator.engine.kube.kube_fields import Fields, unique_keys
 from simulator.engine.kube.objects import PODS, Labels, Node, Pod, Selector, Taint
-from simulator.engine.kube.pod_reader import SYSTEM_PRIORITIES, read_pod, read_selector
+from simulator.engine.kube.pod_reader import PREEMPTION_POLICIES, SYSTEM_PRIORITIES, read_pod, read_selector
 from simulator.yaml_text import parse_yaml_documents
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -40,8 +40,8 @@ class Budget:
 class Objects:
     """What a set of files holds. `selectors` maps (kind, namespace, name) of Services and pod owners to their selector.
 
-    `priorities` holds PriorityClasses by name, the global default under "" too. `unknown` maps what is said about a field
-    without effect to the objects that have it ("Pod default/web").
+    `priorities` holds PriorityClasses by name, the global default under "" too; `never` those whose pods do not preempt.
+    `unknown` maps what is said about a field without effect to the objects that have it ("Pod default/web").
     """
 
     nodes: tuple[Node, ...] = ()
@@ -50,6 +50,7 @@ class Objects:
     selectors: Mapping[tuple[str, str, str], Selector] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     priorities: Mapping[str, int] = field(default_factory=dict)
+    never: frozenset[str] = frozenset()
     skipped: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -78,11 +79,7 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
         problems.append(Problem(str(path), f"an unreadable file ({error})", "give a text file that kubectl printed"))
         return
     try:
-        parts = (
-            [json.loads(text, object_pairs_hook=unique_keys)]
-            if text.lstrip().startswith(("{", "["))
-            else parse_yaml_documents(text, str(path))
-        )
+        parts = _json_values(text) if text.lstrip().startswith(("{", "[")) else parse_yaml_documents(text, str(path))
     except json.JSONDecodeError as error:
         problems.append(Problem(f"{path}:{error.lineno}", f"broken JSON ({error.msg})", "print it again with kubectl get -o json"))
         return
@@ -93,6 +90,20 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[Fields]:
         problems.append(Problem(str(path), f"a value that cannot be read ({error})", "print it again with kubectl get -o yaml"))
         return
     yield from _flatten(parts, str(path), problems)
+
+
+def _json_values(text: str) -> list[Any]:
+    """One JSON value after another, with nothing but blanks between them, as `jq -c '.items[]'` prints them.
+
+    >>> _json_values('{"kind": "Node"}\\n{"kind": "Pod"}\\n')
+    [{'kind': 'Node'}, {'kind': 'Pod'}]
+    """
+    decoder, found, at, end = json.JSONDecoder(object_pairs_hook=unique_keys), [], 0, len(text.rstrip())
+    while at < end:
+        at += len(text[at:]) - len(text[at:].lstrip())
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+    return found
 
 
 def _flatten(parts: list[Any], source: str, problems: list[Problem], kind: str = "") -> Iterator[Fields]:
@@ -129,9 +140,11 @@ def _assemble(documents: list[Fields], problems: list[Problem], base: Objects) -
             document.refuse("metadata.name", None, "every object needs a name")
     unknown = _unknown(by_kind)
     priorities = {**base.priorities, **SYSTEM_PRIORITIES}
+    never = base.never
     for part in by_kind.pop("PriorityClass", []):
         names = [part.sub("metadata").text("name"), *([""] if part.flag("globalDefault") else [])]
         priorities |= dict.fromkeys(names, part.integer("value"))
+        never = never | {*names} if part.text("preemptionPolicy", accepted=PREEMPTION_POLICIES) == "Never" else never - {*names}
     namespaces = {part.sub("metadata").text("name"): part.sub("metadata").labels("labels") for part in by_kind.pop("Namespace", [])}
     selectors = {
         (kind, part.sub("metadata").text("namespace", "default"), part.sub("metadata").text("name")): selector
@@ -141,11 +154,12 @@ def _assemble(documents: list[Fields], problems: list[Problem], base: Objects) -
     }
     objects = Objects(
         nodes=tuple(_node(part) for part in by_kind.pop("Node", [])),
-        pods=tuple(read_pod(part, priorities) for part in by_kind.pop("Pod", [])),
+        pods=tuple(read_pod(part, priorities, never) for part in by_kind.pop("Pod", [])),
         namespaces=namespaces,
         selectors=selectors,
         budgets=tuple(_budget(part) for part in by_kind.pop("PodDisruptionBudget", [])),
         priorities=priorities,
+        never=never,
         skipped={kind: len(parts) for kind, parts in sorted(by_kind.items())},
         unknown=unknown,
     )
@@ -170,8 +184,6 @@ def _unknown(by_kind: Mapping[str, list[Fields]]) -> dict[str, tuple[str, ...]]:
 
 def _without_effect(part: Fields, kind: str) -> Iterator[str]:
     """Fields of Kubernetes that bear on placement and are not modelled; those of Pods are in `Pod.unmodelled`."""
-    if kind == "PriorityClass" and part.raw.get("preemptionPolicy") == "Never":
-        yield "preemptionPolicy Never counts only as the pods themselves spell it out"
     if kind == "Node" and "podPreemptionPolicy" in Fields(part.raw.get("spec"), "", []):
         yield "spec.podPreemptionPolicy: preemption for resizes is not modelled"
 

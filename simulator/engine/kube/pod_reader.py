@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, cast
 
 from simulator.engine.kube.kube_fields import Fields
@@ -26,12 +26,15 @@ from simulator.engine.kube.pod_requests import Container, larger, pod_requests, 
 LABEL_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 NODE_OPERATORS = (*LABEL_OPERATORS, "Gt", "Lt")
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 VOLUMES_WITH_RULES = ("persistentVolumeClaim", "ephemeral", "csi", "gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "iscsi", "rbd")
 
 
-def read_pod(document: Fields, priorities: Mapping[str, int]) -> Pod:
-    """One pod; `priorities` maps PriorityClass names to values for pods that were not admitted yet."""
+def read_pod(document: Fields, priorities: Mapping[str, int], never: Collection[str] = ()) -> Pod:
+    """One pod; `priorities` maps PriorityClass names to values for pods that were not admitted yet, `never` names those of
+    preemptionPolicy Never.
+    """
     metadata, spec, status = document.sub("metadata"), document.sub("spec"), document.sub("status")
     namespace = metadata.text("namespace", "default")
     labels = metadata.labels("labels")
@@ -71,10 +74,7 @@ def read_pod(document: Fields, priorities: Mapping[str, int]) -> Pod:
         ports=_host_ports(spec),
         images=tuple(container.text("image") for kind in ("initContainers", "containers") for container in spec.each(kind)),
         priority=_priority(spec, priorities, unmodelled),
-        preemption_policy=cast(
-            Literal["PreemptLowerPriority", "Never"],
-            spec.text("preemptionPolicy", "PreemptLowerPriority", ("PreemptLowerPriority", "Never")),
-        ),
+        preemption_policy=_preemption_policy(spec, never),
         created=metadata.text("creationTimestamp"),
         started=status.text("startTime"),
         owner=None if owner is None else (owner.text("kind"), owner.text("name")),
@@ -97,6 +97,13 @@ def _priority(spec: Fields, priorities: Mapping[str, int], unmodelled: list[str]
     if name and name not in priorities:
         unmodelled.append(f"priorityClassName {name}: no such PriorityClass in the input, priority 0 taken")
     return priorities.get(name, 0)
+
+
+def _preemption_policy(spec: Fields, never: Collection[str]) -> Literal["PreemptLowerPriority", "Never"]:
+    """The pod's own policy, else that of its class, which admission writes into the pod (plugin/pkg/admission/priority)."""
+    name = spec.text("priorityClassName")
+    of_class = "Never" if name in never and (name or "priority" not in spec) else "PreemptLowerPriority"
+    return cast(Literal["PreemptLowerPriority", "Never"], spec.text("preemptionPolicy", of_class, PREEMPTION_POLICIES))
 
 
 def _containers(spec: Fields, status: Fields) -> list[Container]:
