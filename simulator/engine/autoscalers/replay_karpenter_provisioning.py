@@ -173,11 +173,6 @@ class Provisioner:
         used = {name: sum(size.get(name, 0) for size in mine) for name in pool.limits}
         return any(used[name] > most for name, most in pool.limits.items() if name != NODES)
 
-    def _boot_ms(self) -> int:
-        """Launch to ready; beyond the constants an exponential time, so that nodes of one round come one after the other."""
-        late_ms = self._late.exponential(PACE.register / np.log(2.0))
-        return self.world.jitter(PACE.launch) + REGISTER_MS + int(late_ms)
-
     def _launch(self, claim: Claim) -> int:
         """The provider makes the node of the cheapest offering. Returns its row."""
         world, catalog, pool = self.world, self.file.catalog, claim.pool
@@ -185,12 +180,12 @@ class Provisioner:
         node = self._made(claim, kind, offering)
         group = f"{pool.name}/{catalog.names[kind]}/{offering.capacity_type}"
         before = int(world.group_rows(group).size)
-        row = world.add_node(node, group, offering.zone)
+        row = world.add_node(node, group, offering.zone, seen=False)
         known = catalog.types[kind].requirements
         world.reserve(row, [pod for pod in self.file.daemons if daemon_suits(pod, pool, known, catalog.known)])
         self.nodes[row] = Launched(pool, kind, offering, self._told(claim, kind, row), world.now)
         self.log.ups.append((world.now, group, before, before + 1))
-        world.env.process(self._boot(row, self._boot_ms()))
+        world.env.process(self._boot(row))
         self.on_launch(row)
         return row
 
@@ -216,8 +211,12 @@ class Provisioner:
         amounts = dict(zip(self.world.kinds.axes, catalog.allocatable[kind].tolist(), strict=True))
         return Node(f"kwok-{claimed}", amounts, labels, pool.taints)
 
-    def _boot(self, row: int, boot_ms: int) -> Story:
-        yield self.world.env.timeout(boot_ms)
+    def _boot(self, row: int) -> Story:
+        """The provider makes the node; beyond the constants an exponential time, so that those of a round come one by one."""
+        late_ms = int(self._late.exponential(PACE.register / np.log(2.0)))
+        yield self.world.env.timeout(self.world.jitter(PACE.launch))
+        self.world.show_nodes()
+        yield self.world.env.timeout(REGISTER_MS + late_ms)
         self.world.make_ready(row)
 
     def settled(self, row: int, notice_ms: int = 0) -> bool:

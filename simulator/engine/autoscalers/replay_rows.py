@@ -42,7 +42,10 @@ class Latencies:
 
 @dataclass(slots=True)
 class RunningPod:
-    """One pod. `node` is a row of the world or -1; `attempts` counts failed looks of the scheduler."""
+    """One pod. `node` is a row of the world or -1; `attempts` counts failed looks of the scheduler.
+
+    errors : the last looks in a row at which there was no node at all; shut_out: only closed nodes were there at the last.
+    """
 
     kind: int
     created_ms: int
@@ -51,7 +54,9 @@ class RunningPod:
     node: int = -1
     bound_ms: int = 0
     attempts: int = 0
+    errors: int = 0
     queued: bool = False
+    shut_out: bool = False
     gone: bool = False
 
 

@@ -2,7 +2,9 @@
 
 Time is integer milliseconds of a simpy clock. The scheduler scores as kube-scheduler's default profile does and draws
 among the best nodes; a pod that finds no node is looked at again when something changed, without waiting for its
-back-off while no other pod is queued (SchedulerPopFromBackoffQ, on since 1.33). Latencies are those of the recordings.
+back-off while no other pod is queued (SchedulerPopFromBackoffQ, on since 1.33). A node that appears is still closed by
+its start-up taints, so it brings back no pod that only closed nodes refused (queueing hints of TaintToleration), and a
+pod refused while there was no node at all waits as `replay_backoff` says. Latencies are those of the recordings.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from models.units import MS_PER_S
 from simulator.engine.autoscalers.binpacking import Kinds
 from simulator.engine.autoscalers.polling import Story
+from simulator.engine.autoscalers.replay_backoff import back_at_ms
 from simulator.engine.autoscalers.replay_kernels import node_scores
 from simulator.engine.autoscalers.replay_rows import Latencies, Machine, Rows, RunningPod
 from simulator.engine.autoscalers.replay_scheduler import FullScheduler, with_rules
@@ -50,7 +54,8 @@ class World:
         self._pace = 1.0 - latencies.pace + 2.0 * latencies.pace * float(self._timing.random())
         self._active: deque[RunningPod] = deque()
         self._arrival = env.event()
-        self._moves = 0
+        self._moves = self._openings = 0
+        self._wall_ms = int(streams("replay-wall-clock").integers(MS_PER_S))
         env.process(self._schedule())
         self._zones: dict[str, int] = {}
         self._full = FullScheduler(kinds, self.rows, self.machines) if any(map(with_rules, kinds.pods)) else None
@@ -62,8 +67,11 @@ class World:
 
     # -- nodes
 
-    def add_node(self, node: Node, group: str, zone: str = "") -> int:
-        """A node object appears; it takes pods once `make_ready` is called. Returns its row."""
+    def add_node(self, node: Node, group: str, zone: str = "", *, seen: bool = True) -> int:
+        """A node object appears; it takes pods once `make_ready` is called. Returns its row.
+
+        seen : the scheduler hears of it now; else once `show_nodes` is called.
+        """
         row = len(self.machines)
         self.rows.room_for(row)
         rows = self.rows
@@ -75,8 +83,14 @@ class World:
         rows.present[row] = True
         self.machines.append(Machine(node, group, self.now, float(self._chance.random())))
         self._note_nodes()
-        self.wake()
+        if seen:
+            self.show_nodes()
         return row
+
+    def show_nodes(self) -> None:
+        """The scheduler hears of new nodes, closed as they still are."""
+        self._moves += 1
+        self._queue([pod for pod in self.waiting if pod.attempts and not pod.queued and not pod.shut_out])
 
     def make_ready(self, row: int) -> None:
         """The node is ready and untainted."""
@@ -205,6 +219,7 @@ class World:
     def wake(self) -> None:
         """Something changed: pods that were refused are looked at again."""
         self._moves += 1
+        self._openings += 1
         self._queue([pod for pod in self.waiting if pod.attempts and not pod.queued])
 
     def _queue(self, pods: list[RunningPod]) -> None:
@@ -223,17 +238,38 @@ class World:
             pod = self._active.popleft()
             if pod.gone:
                 continue
-            moves = self._moves
+            moves, openings = self._moves, self._openings
             if self._place(pod):
                 yield self.env.timeout(self.jitter(self.latencies.bind))
                 continue
+            size = len(self.machines)
+            pod.errors = 0 if self.rows.present[:size].any() else pod.errors + 1
+            pod.shut_out = not (self.rows.present[:size] & self.rows.open[:size]).any()
             yield self.env.timeout(self.jitter(self._refusal_ms()))
-            pod.attempts, pod.queued = pod.attempts + 1, False
+            pod.attempts += 1
             if not pod.gone:
-                self._queue([pod] if moves != self._moves else [])
-                self._note()
-                self.on_refused(pod)
-                self.on_unschedulable()
+                self._put_back(pod, changed=openings != self._openings if pod.shut_out else moves != self._moves)
+
+    def _put_back(self, pod: RunningPod, *, changed: bool) -> None:
+        """The pod was refused; whoever watches hears of it, unless it is told of an empty cluster once more.
+
+        changed : something that may concern it happened meanwhile, so it is looked at again.
+        """
+        if pod.errors:
+            self.env.process(self._back_off(pod))
+        else:
+            pod.queued = False
+            self._queue([pod] if changed else [])
+        self._note()
+        if pod.errors <= 1:
+            self.on_refused(pod)
+        self.on_unschedulable()
+
+    def _back_off(self, pod: RunningPod) -> Story:
+        """The pod comes back after its back-off, whatever happens before."""
+        yield self.env.timeout(back_at_ms(self.now, pod.errors, self._wall_ms) - self.now)
+        if not pod.gone:
+            self._queue([pod])
 
     def _refusal_ms(self) -> int:
         others = len({waiting.kind for waiting in self.waiting}) - 1
