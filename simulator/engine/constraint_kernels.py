@@ -15,7 +15,15 @@ import numpy as np
 
 from simulator.engine.jit_kernels import compiled
 from simulator.engine.layout_kernels import NEXT_START, PERCENTAGE
-from simulator.engine.placement_kernels import R_BALANCE_MASK, R_BALANCE_SHIFT, R_BALANCE_WEIGHT, R_FIT_WEIGHT, R_MOST, resource_score
+from simulator.engine.placement_kernels import (
+    R_BALANCE_MASK,
+    R_BALANCE_SHIFT,
+    R_BALANCE_WEIGHT,
+    R_FIT_WEIGHT,
+    R_MOST,
+    fit_line,
+    resource_score,
+)
 
 I4 = np.int32
 
@@ -332,8 +340,12 @@ def pick_ruled(
         q = np.int64(pool_of[i])
         cpu, memory = pool_cpu[q], pool_memory[q]
         a, b = np.float64(free_cpu[i] - shape_cpu[s]), np.float64(free_memory[i] - shape_memory[s])
+        cpu_slope, cpu_offset = fit_line(cpu, used)
+        memory_slope, memory_offset = fit_line(memory, used)
         score = np.int64(
-            resource_score(a, b, cpu, memory, 100.0 / cpu, 100.0 / memory, without[i], used * cpu, used * memory, 1.0 - 2.0 * used, weights)
+            resource_score(
+                a + cpu_offset, b + memory_offset, cpu - a, memory - b, cpu, memory, cpu_slope, memory_slope, without[i], weights
+            )
         )
         taints = 100 - terms[unwelcome + q] * 100 // most_taints if most_taints > 0 else 100
         score += TAINT_WEIGHT * taints

@@ -23,8 +23,9 @@ Amounts = NDArray[np.int64]
 NONZERO_CPU_M = 100
 NONZERO_MEMORY_MIB = 200
 MAX_SCORE = 100
-FLOOR_GUARD = 2.0**-36
-"""Lifts `free * (100 / capacity)` over the rounding of the reciprocal: its floor is exact for amounts below 2^31."""
+FREE_LIFT = 2.0**-10
+"""Added to a free amount, it lifts the percentage over the rounding of the reciprocal and by less than one amount in a
+hundred: for amounts below 2^31 the floor of `(free + FREE_LIFT) * (100 / capacity)` is exact."""
 
 
 @compiled()
@@ -144,15 +145,18 @@ def balanced_136(requested: Amounts, requested_without: Amounts, allocatable: Am
 
 
 @compiled(forceinline=True, error_model="numpy")
-def free_percent(free: float, scale: float) -> np.int32:
-    """`free * 100 // capacity` without a division, for `scale = 100 / capacity` and amounts below 2^31."""
-    return np.int32(free * scale + FLOOR_GUARD)
+def free_percent(lifted: float, scale: float) -> np.int32:
+    """`free * 100 // capacity` without a division, for `lifted = free + FREE_LIFT`, `scale = 100 / capacity`, amounts below 2^31."""
+    return np.int32(lifted * scale)
 
 
 @compiled(forceinline=True, error_model="numpy")
 def balance_of_two(used_cpu: float, cpu: float, used_memory: float, memory: float) -> np.int32:
-    """`balanced_classic` of exactly two resources, neither above its capacity; two true divisions keep it equal to Go's."""
-    return np.int32((1.0 - abs((used_cpu / cpu - used_memory / memory) * 0.5)) * 100.0)
+    """`balanced_classic` of exactly two resources, neither above its capacity; two true divisions keep it equal to Go's.
+
+    Halving and doubling round nothing: `(2 - x) * 50` has the bits of `(1 - x / 2) * 100`.
+    """
+    return np.int32((2.0 - abs(used_cpu / cpu - used_memory / memory)) * 50.0)
 
 
 def nodes_to_examine(nodes: int, percentage: int = 0) -> int:

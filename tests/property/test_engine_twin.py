@@ -56,6 +56,15 @@ def random_fleet(rng: np.random.Generator) -> Fleet:
     return Fleet(tuple(pools[: int(rng.integers(1, 5))]))
 
 
+def wide_fleet(rng: np.random.Generator) -> Fleet:
+    """Two to six pools of 1 to 40 nodes: some end within a vector, at its edge or at the end of the cluster."""
+    sizes = rng.integers(1, 41, int(rng.integers(2, 7)))
+    shapes = [NodeShape(f"n{k}", 2_000 * (k + 1), 8_192 * (6 - k), max_pods=3, extended={"nvidia.com/gpu": 1}) for k in range(sizes.size)]
+    return Fleet(
+        tuple(NodePool(f"p{k}", "a", "x", shapes[k], int(n), int(n), k % 2 == 0, int(rng.integers(0, 2))) for k, n in enumerate(sizes))
+    )
+
+
 def finished(trace: Trace, fleet: Fleet, config: EngineConfig, kernel: type[State]) -> Simulation:
     simulation = prepare(trace, fleet, config, Streams(7), kernel=kernel)
     simulation.env.run(until=HOURS * MS_PER_H)
@@ -108,6 +117,16 @@ def test_scan_and_tree_decide_the_same(seed: int) -> None:
     by_scan = fate(finished(trace, fleet, random_config(rng, tree=False), State))
     rng.bit_generator.state = state
     assert by_scan == fate(finished(trace, fleet, random_config(rng, tree=True), State))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_scan_and_tree_decide_the_same_where_vectors_reach_into_other_pools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    trace, fleet = random_trace(rng, 1500), wide_fleet(rng)
+    config = EngineConfig(policy=("default", "most_allocated", "pack")[seed % 3], kubernetes_version=("1.35", "1.36")[seed // 3 % 2])
+    fates = [fate(finished(trace, fleet, replace(config, tree=tree), State)) for tree in (False, True)]
+    assert fates[0] == fates[1]
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 from numba import njit
 
 from simulator.engine import jit_kernels, placement_kernels
-from simulator.engine.placement_kernels import scan
+from simulator.engine.placement_kernels import LANES, scan, span_of
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="vector registers are named for x86-64")
@@ -21,6 +21,17 @@ def test_the_scan_divides_whole_vectors_of_nodes() -> None:
     fresh(np.uint64(0), np.int32(0), np.zeros(5, np.int32), i4, i4, i4, i4[:0], i4, f8, one + 1, i8, i8, i4, i4, i4, i4, i4)
     assembly = fresh.inspect_asm(fresh.signatures[0])
     assert re.search(r"vdivpd\s+.*[yz]mm", assembly)
+
+
+def test_a_scan_takes_whole_vectors_that_hold_the_pool_wherever_the_cluster_has_room_for_them() -> None:
+    for nodes in (7, 16, 40, 53):
+        for first in range(nodes):
+            for end in range(first, nodes + 1):
+                start, stop = (int(x) for x in span_of(np.uint64(first), np.uint64(end), np.uint64(nodes)))
+                whole = -(-(end - first) // LANES) * LANES
+                fits = first + whole <= nodes or whole <= end
+                assert 0 <= start <= first <= end <= stop <= nodes
+                assert stop - start == (whole if fits else end - first)
 
 
 def test_the_cache_stamp_covers_every_kernel_file() -> None:
