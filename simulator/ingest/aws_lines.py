@@ -207,6 +207,9 @@ def _checks(table: Table) -> tuple[Check, ...]:
         Check("(NOT given_period_start)", "no billing period", again),
         Check("coalesce(ended < began, false)", "hours that end before they start", again),
         Check(_where(node, "NOT (given_began AND given_ended)"), "a node row without its hours", again),
+        Check(
+            _where(_one_of("line_type", _HOURLY_TYPES), "NOT (given_began AND given_ended)"), "a commitment row without its hours", again
+        ),
         Check(_where(node, "NOT given_quantity"), "a node row without its usage amount", again),
         Check("(currency = '')", "no currency", again),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bill_rows import load, only, row, write
+from bill_rows import line, load, only, row, write
 
 FOCUS = {
     "BilledCost": "1.5",
@@ -125,3 +125,18 @@ def test_tags_that_are_no_map_leave_rows_untagged(tmp_path: Path, tags: str) -> 
     period = only(load(write(tmp_path / "a.csv", [row(resource_tags=tags), row(resource_tags='{"user_team": "b"}')])))
     assert (period.format, period.rows_in) == ("aws_cur2", 2)
     assert dict(period.worker_hours_by_tag) == {"": 1.0, "b": 1.0}
+
+
+@pytest.mark.parametrize("kind", ["SavingsPlanRecurringFee", "SavingsPlanCoveredUsage", "SavingsPlanNegation", "DiscountedUsage"])
+@pytest.mark.parametrize("lacks", ["lineItem/UsageEndDate", "lineItem/UsageStartDate"])
+def test_a_commitment_row_without_its_hours_is_refused_by_row(tmp_path: Path, kind: str, lacks: str) -> None:
+    """Its cost belongs to hours; without an end it would silently stand for one."""
+    odd = {**line(kind, "1", lineItem__ProductCode="ComputeSavingsPlans", lineItem__UsageType="ComputeSP:1yrNoUpfront"), lacks: ""}
+    (refusal,) = load(write(tmp_path / "a.csv", [row(), odd])).refused
+    assert refusal.found == "a commitment row without its hours (1 rows)"
+    assert refusal.place.endswith(": row 2 (id1)")
+
+
+def test_a_reservations_fee_for_the_whole_period_needs_no_end(tmp_path: Path) -> None:
+    fee = line("RIFee", "7", lineItem__UsageType="HeavyUsage:m5.large", lineItem__UsageEndDate="", reservation__UnusedRecurringFee="7")
+    assert only(load(write(tmp_path / "a.csv", [row(), fee]))).rows_used == 2
