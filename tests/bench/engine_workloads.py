@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import simpy
 from numba import njit
-from numpy.typing import NDArray
 
 from models.fleet import Fleet, NodePool
 from models.node import NodeShape
 from models.units import MS_PER_H
 from simulator.engine.constraints import Constraints
 from simulator.engine.kube.objects import HOSTNAME, ZONE, Selector, Spread
+from simulator.engine.layout_kernels import CLASSES
 from simulator.engine.policies import POLICIES
 from simulator.engine.state import State, eligible
 from simulator.engine.trace import PodShape, Trace, trace_of
@@ -196,63 +196,82 @@ _C = r"""
 typedef int32_t i32; typedef int64_t i64;
 #define BITS 17
 #define MASK ((1 << BITS) - 1)
-static i64 place(int s, int pools, int shapes, const i32 *restrict cpu, const i32 *restrict mem, const i32 *restrict gpu,
+#define LANES 16
+#define LIFT (1.0 / 1024)
+#define SCAN(MORE) \
+  for (i32 i = start; i < stop; i++) { \
+    double a = cpu[i], b = mem[i]; \
+    i32 fit = ((i32)((a + a0) * kc) + (i32)((b + b0) * km)) >> 1; \
+    i32 bal = (i32)((2.0 - fabs((C1 - a) / C - (M1 - b) / M)) * 50.0); \
+    i32 lacks = (cpu[i] < c) | (mem[i] < m) | (pods[i] < 1) | (i < low) | (i >= high) MORE; \
+    i32 key = ((base + ((fit + bal) << BITS)) | (i ^ MASK)) | -lacks; \
+    best = key > best ? key : best; \
+  }
+static i64 place(int s, int pools, int shapes, i32 nodes, const i32 *restrict cpu, const i32 *restrict mem, const i32 *restrict gpu,
                  const i32 *restrict pods, const double *pc, const double *pm, const i64 *first, const i64 *end,
                  const i32 *tier, const i32 *sc, const i32 *sm, const i32 *sg) {
   i32 c = sc[s], m = sm[s], g = sg[s], best = -1;
   for (int q = 0; q < pools; q++) {
     i32 rank = tier[q * shapes + s];
     if (rank < 0) continue;
-    double C = pc[q], M = pm[q], kc = 100.0 / C, km = 100.0 / M, guard = 1.0 / 68719476736.0;
-    i32 base = rank << (BITS + 10);
-    for (i32 i = (i32)first[q]; i < (i32)end[q]; i++) {
-      double a = (double)cpu[i] - c, b = (double)mem[i] - m;
-      i32 fit = ((i32)(a * kc + guard) + (i32)(b * km + guard)) >> 1;
-      i32 bal = (i32)((1.0 - fabs(((C - a) / C - (M - b) / M) * 0.5)) * 100.0);
-      i32 lacks = (cpu[i] < c) | (mem[i] < m) | (gpu[i] < g) | (pods[i] < 1);
-      i32 key = (base + ((fit + bal) << BITS)) | (i ^ MASK);
-      key |= -lacks;
-      best = key > best ? key : best;
-    }
+    double C = pc[q], M = pm[q], kc = 100.0 / C, km = 100.0 / M, a0 = LIFT - c, b0 = LIFT - m, C1 = C + c, M1 = M + m;
+    i32 base = rank << (BITS + 10), low = (i32)first[q], high = (i32)end[q], whole = (high - low + LANES - 1) & -LANES;
+    i32 start = low, stop = high;
+    if (low + whole <= nodes) stop = low + whole;
+    else if (whole <= high) start = high - whole;
+    if (g > 0) SCAN(| (gpu[i] < g))
+    else SCAN()
   }
   return best < 0 ? -1 : (best & MASK) ^ MASK;
 }
-i64 run(i64 n, i64 shift, int pools, int shapes, int classes, i64 hours, const i64 *arrival, const uint16_t *shape, const i64 *departure,
-        i32 *placed, i32 *cpu, i32 *mem, i32 *gpu, i32 *pods, const i32 *pool_of, const double *pc, const double *pm,
+static void close_hour(i64 hour, int pools, int shapes, int classes, const i32 *sc, const i32 *sm, const i32 *cls, const i64 *count,
+                       i64 *area, i64 *hour_cpu, i64 *hour_mem, i64 *hour_pods) {
+  for (int q = 0; q <= pools; q++) for (int s = 0; s < shapes; s++) {
+    i64 k = (i64)q * shapes + s, h = (hour * (pools + 1) + q) * classes + cls[s];
+    hour_cpu[h] += area[k] * sc[s]; hour_mem[h] += area[k] * sm[s]; hour_pods[h] += area[k];
+    area[k] = count[k] * 3600000;
+  }
+}
+i64 run(i64 n, i64 shift, i64 hours, int pools, int shapes, int classes, int nodes, const i64 *arrival, const uint16_t *shape,
+        const i64 *departure, i32 *placed, i32 *cpu, i32 *mem, i32 *gpu, i32 *pods, const i32 *pool_of, const double *pc, const double *pm,
         const i64 *first, const i64 *end, const i32 *tier, const i32 *sc, const i32 *sm, const i32 *sg, const i32 *cls,
-        i64 *count, i64 *area, i64 *out) {
+        i64 *count, i64 *area, i64 *starts, i64 *last, i64 *hour_cpu, i64 *hour_mem, i64 *hour_pods) {
   i64 i = 0, d = 0, mask = ((i64)1 << shift) - 1, lost = 0, hour = 0, hour_end = 3600000;
   while (d < n) {
     i64 when = departure[d] >> shift, next = i < n ? arrival[i] : (i64)1 << 61, now = when <= next ? when : next;
     while (now >= hour_end) {
-      for (int q = 0; q < pools; q++) for (int s = 0; s < shapes; s++) {
-        i64 k = (i64)q * shapes + s;
-        out[(hour * pools + q) * classes + cls[s]] += area[k] * sc[s];
-        area[k] = count[k] * 3600000;
-      }
-      hour++; hour_end += 3600000;
+      close_hour(hour++, pools, shapes, classes, sc, sm, cls, count, area, hour_cpu, hour_mem, hour_pods);
+      hour_end += 3600000;
     }
     if (when <= next) {
       i64 p = departure[d++] & mask; i32 node = placed[p]; int s = shape[p];
       if (node < 0) continue;
-      cpu[node] += sc[s]; mem[node] += sm[s]; gpu[node] += sg[s]; pods[node]++;
+      placed[p] = -16 - 2 * node;
+      cpu[node] += sc[s]; mem[node] += sm[s]; pods[node]++;
+      if (sg[s] > 0) gpu[node] += sg[s];
+      last[node] = now;
       i64 k = (i64)pool_of[node] * shapes + s; count[k]--; area[k] -= hour_end - now;
     } else {
       i64 p = i++; int s = shape[p];
-      i64 node = place(s, pools, shapes, cpu, mem, gpu, pods, pc, pm, first, end, tier, sc, sm, sg);
+      i64 node = place(s, pools, shapes, nodes, cpu, mem, gpu, pods, pc, pm, first, end, tier, sc, sm, sg);
       placed[p] = (i32)node;
       if (node < 0) { lost++; continue; }
-      cpu[node] -= sc[s]; mem[node] -= sm[s]; gpu[node] -= sg[s]; pods[node]--;
-      i64 k = (i64)pool_of[node] * shapes + s; count[k]++; area[k] += hour_end - now;
+      cpu[node] -= sc[s]; mem[node] -= sm[s]; pods[node]--;
+      if (sg[s] > 0) gpu[node] -= sg[s];
+      i64 k = (i64)pool_of[node] * shapes + s; count[k]++; area[k] += hour_end - now; starts[k]++;
     }
   }
+  while (hour < hours) close_hour(hour++, pools, shapes, classes, sc, sm, cls, count, area, hour_cpu, hour_mem, hour_pods);
   return lost;
 }
 """
 
 
-def c_s(trace: Trace, fleet: Fleet) -> tuple[float, NDArray[np.int32]] | None:
-    """The scan and the loop in C (gcc -O3 -march=native), hourly counters on, classic score; None without a compiler."""
+def c_s(trace: Trace, fleet: Fleet) -> tuple[float, State] | None:
+    """The same scan and loop in C (gcc -O3 -march=native) with the same counters, classic score; None without a compiler.
+
+    Seconds, and a State whose pods, nodes and counters the C code moved; it knows no waiting, so the load must leave room.
+    """
     if shutil.which("gcc") is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -260,18 +279,16 @@ def c_s(trace: Trace, fleet: Fleet) -> tuple[float, NDArray[np.int32]] | None:
         source.write_text(_C)
         subprocess.run(["gcc", "-O3", "-march=native", "-shared", "-fPIC", "-o", library, source, "-lm"], check=True)
         call = ctypes.CDLL(str(library)).run
-        state = standing(trace, fleet, "1.35", tree=False)
-        placed = np.full(trace.pods, -1, np.int32)
-        gpus = state.free_extended if state.free_extended.size else np.zeros(state.free_cpu.size, np.int32)
-        out = np.zeros(state.hour_cpu.size, np.int64)
-        arrays = (
-            trace.arrival_ms, trace.shape, trace.departure, placed, state.free_cpu, state.free_memory, gpus, state.free_pods,
-            state.pool_of, state.pool_cpu, state.pool_memory, state.pool_first, state.pool_end, state.tier, state.shape_cpu,
-            state.shape_memory, state.shape_extended, state.shape_class, state.count, state.area, out,
-        )  # fmt: skip
-        long = ctypes.c_int64
-        sizes = (long(trace.pods), long(trace.shift), len(fleet.pools), state.shape_cpu.size, 3, long(trace.hours))
-        call.restype = long
-        start = time.process_time()
-        call(*sizes, *(ctypes.c_void_p(a.ctypes.data) for a in arrays))
-        return time.process_time() - start, placed
+    state = standing(trace, fleet, "1.35", tree=False)
+    arrays = (
+        trace.arrival_ms, trace.shape, trace.departure, state.placed, state.free_cpu, state.free_memory, state.free_extended,
+        state.free_pods, state.pool_of, state.pool_cpu, state.pool_memory, state.pool_first, state.pool_end, state.tier, state.shape_cpu,
+        state.shape_memory, state.shape_extended, state.shape_class, state.count, state.area, state.starts, state.last_departure,
+        state.hour_cpu, state.hour_memory, state.hour_pods,
+    )  # fmt: skip
+    sizes = (trace.pods, trace.shift, trace.hours)
+    small = (len(fleet.pools), state.shape_cpu.size, int(state.setup[CLASSES]), state.free_cpu.size)
+    call.restype = ctypes.c_int64
+    start = time.process_time()
+    call(*map(ctypes.c_int64, sizes), *map(ctypes.c_int, small), *(ctypes.c_void_p(a.ctypes.data) for a in arrays))
+    return time.process_time() - start, state
