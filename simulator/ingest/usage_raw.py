@@ -26,6 +26,7 @@ from simulator.ingest.workload_names import Owners
 STALE_MS = 5 * 60 * MS_PER_S  # the look-back of PromQL
 PHASE_METRIC = "kube_pod_status_phase"
 MOST_CELLS = 50_000_000  # points x series of the widest metric: 400 MB of doubles
+EARLIEST_MS = 946_684_800_000  # the year 2000: earlier times are seconds taken for milliseconds
 LATEST_MS = 4_102_444_800_000  # the year 2100: later times are seconds taken for milliseconds, or damage
 By = Mapping[str, Sequence[Series]]
 
@@ -34,8 +35,9 @@ def grid_of(place: str, series: Sequence[Series], start: datetime | None, end: d
     """A grid of whole hours at the scrape interval: the longest usual one, rounded up to a divisor of the hour."""
     times = [one.times_ms for one in series if one.times_ms.size]
     first, last = min(int(t.min()) for t in times), max(int(t.max()) for t in times)
-    if first < 0 or last > LATEST_MS:
-        raise MetricsError(Problem(f"{place}: times of samples", f"{first} to {last} ms since 1970", "check the unit of the time stamps"))
+    if first < EARLIEST_MS or last > LATEST_MS:
+        mend = "check the unit of the time stamps: OpenMetrics text, which must end with # EOF, has seconds, every other text milliseconds"
+        raise MetricsError(Problem(f"{place}: times of samples", f"{first} to {last} ms since 1970", mend))
     usual = [float(np.median(np.diff(t))) for t in times if t.size > 1]
     step_ms = divisor_ms(max(usual)) if usual else MS_PER_H
     start_ms = _floor(int(start.timestamp()) * MS_PER_S) if start else _floor(first)

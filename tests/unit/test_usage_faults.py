@@ -341,3 +341,31 @@ def test_databases_for_scratch_draw_nothing_on_standard_output() -> None:
     with scratch_connection() as connection, open_usage(None) as store:
         for one in (connection, store):
             assert one.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# TYPE kube_pod_container_resource_requests gauge\n{REQUEST} 2 {START_S}\n",  # OpenMetrics that was cut before # EOF
+        f'{{__name__="kube_pod_container_resource_requests", namespace="a", pod="b", resource="cpu"}} 2 {START_S}\n',
+    ],
+)
+def test_seconds_taken_for_milliseconds_are_refused_not_dated_1970(tmp_path: Path, text: str) -> None:
+    with pytest.raises(MetricsError, match=rf"{START_S} to {START_S} ms since 1970; check the unit .* must end with # EOF"):
+        from_file(tmp_path / "requests.prom", text)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{REQUEST} 2 {START_S}000",
+        REQUEST.replace("kube_pod_container_resource_requests{", '{__name__="kube_pod_container_resource_requests",') + f" 2 {START_S}000",
+    ],
+)
+def test_text_saved_with_a_byte_order_mark_and_carriage_returns_is_read(tmp_path: Path, mark: str, line: str) -> None:
+    with (tmp_path / "requests.prom").open("w", encoding="utf-8", newline="") as file:
+        file.write(f"{mark}{line}\r\n")
+    with open_usage(None) as connection:
+        import_files(connection, [tmp_path / "requests.prom"], FileOptions())
+        assert load_usage(connection).requests[0, 0, 0] == 2000

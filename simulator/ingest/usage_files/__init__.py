@@ -5,6 +5,7 @@ A new kind is one new file in this package that registers itself in `USAGE_FILES
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Sequence
@@ -99,12 +100,11 @@ def head_of(path: Path) -> bytes:
         raise MetricsError(Problem(str(path), "no such file", "check the path")) from None
     except OSError as error:
         raise MetricsError(Problem(str(path), f"a file that cannot be read ({error.strerror})", "check its permissions")) from None
-    if not head.startswith(GZIP):
-        return head
     try:
-        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+        text = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES) if head.startswith(GZIP) else head
     except zlib.error:
         raise MetricsError(Problem(str(path), "gzip data that is damaged", "fetch the file again")) from None
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def text_of(path: Path) -> str:
@@ -114,7 +114,7 @@ def text_of(path: Path) -> str:
         if data.startswith(GZIP):
             with gzip.open(path) as file:
                 data = file.read(LARGEST_TEXT_BYTES)
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
         raise MetricsError(Problem(str(path), f"a file that cannot be read ({error})", "fetch the file again")) from None
     except UnicodeDecodeError as error:

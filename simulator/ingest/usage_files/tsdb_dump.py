@@ -39,7 +39,8 @@ class TsdbDump:
         found: dict[str, tuple[list[int], list[float]]] = {}
         problems: list[Problem] = []
         histograms = 0
-        for number, line in enumerate(text_of(path).split("\n"), start=1):  # not splitlines: values may hold U+2028
+        for number, written in enumerate(text_of(path).split("\n"), start=1):  # not splitlines: values may hold U+2028
+            line = written.removesuffix("\r")
             if not line.strip():
                 continue
             if _HISTOGRAM.fullmatch(line):
