@@ -61,6 +61,7 @@ def test_focus_tags_of_any_shape_split_worker_hours_and_cost(tmp_path: Path, sha
     period = only(import_bills([focus_parquet(tmp_path / "a.parquet", *SHAPES[shape])], store))
     assert dict(period.worker_hours_by_tag) == {"": 2, "data": 1, "web": 1}
     assert near(period.untagged_share, 2 / 4, 1e-12)
+    assert period.notes == ()  # its times are text that names their zone
     charges = load_charges(store)
     cost = {one.tag: float(charges.worker_cost[:, n].sum()) for n, one in enumerate(charges.series)}
     assert cost == {"": 4 + 8, "data": 2, "web": 1}

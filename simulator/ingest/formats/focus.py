@@ -275,7 +275,7 @@ def _notes(table: Table) -> tuple[str, ...]:
     if unknown:
         notes.append(f"columns that the specification does not have: {', '.join(unknown)}")
     stamp = table.columns[letters("ChargePeriodStart")][0]
-    if stamp.type in ("VARCHAR", "TIMESTAMP") and not table.is_text:
+    if stamp.type == "TIMESTAMP":
         notes.append("charge periods without a zone are read as UTC")
     return tuple(notes)
 
