@@ -141,7 +141,9 @@ def _kind(file: Path) -> str:
         return f"no header:{file.name}"
     except BillingFormatError:
         return "damaged"
-    return "table:" + ("aws" if any("lineitem" in re.sub("[^a-z]", "", name.lower()) for name in names) else ",".join(names))
+    if any("lineitem" in re.sub("[^a-z]", "", name.lower()) for name in names):
+        return "table:aws"
+    return "table:" + ",".join(sorted(name for name in names if not name.lower().startswith("x_")))  # own columns of FOCUS come and go
 
 
 def _hidden(file: Path, root: Path) -> bool:

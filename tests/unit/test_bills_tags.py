@@ -137,3 +137,11 @@ def test_a_record_too_long_to_read_is_named_by_line_with_what_to_do(tmp_path: Pa
     (refusal,) = load(path).refused
     assert (refusal.place, refusal.found) == (f"{path}: line 3", "a record that is longer than 2 MB")
     assert refusal.mend.startswith("close the quote that is left open there, or shorten the text")
+
+
+def test_parts_of_focus_may_differ_in_the_order_of_columns_and_in_own_columns(tmp_path: Path) -> None:
+    first = {**FOCUS, "BilledCost": "1", "EffectiveCost": "1"}
+    second = {"x_Own": "a", **dict(reversed([*FOCUS.items()])), "EffectiveCost": "2", "BilledCost": "2"}
+    for name, values in (("a.csv", first), ("b.csv", second)):
+        (tmp_path / name).write_text(f"{','.join(values)}\n{','.join(values.values())}\n", encoding="utf-8")
+    assert only(load(tmp_path)).unblended == 1 + 2
