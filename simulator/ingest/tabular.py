@@ -161,14 +161,15 @@ class Table:
         if column.type != "VARCHAR":
             return quoted(column.name)
         text = _plain_text(column, self.is_text)
+        written = f"CASE WHEN NOT contains({text}, '_') THEN {text} END"  # duckdb reads 1_000 as a thousand
         if not symbols:
-            return text
-        bare = f"replace(trim({text}), '$', '')"
+            return written
+        bare = f"replace(trim({written}), '$', '')"
         comma_decides = any(part.delimiter == ";" for part in self.parts)  # where a comma may be the decimal sign
         number = (
             bare if comma_decides else f"CASE WHEN regexp_full_match({bare}, '{_THOUSANDS}') THEN replace({bare}, ',', '') ELSE {bare} END"
         )
-        return f"CASE WHEN contains({text}, ',') OR contains({text}, '$') THEN {number} ELSE {text} END"
+        return f"CASE WHEN contains({text}, ',') OR contains({text}, '$') THEN {number} ELSE {written} END"
 
 
 def in_time(began: str, ended: str) -> str:

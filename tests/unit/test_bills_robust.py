@@ -89,8 +89,8 @@ def test_thousands_are_read(tmp_path: Path, text: str, value: str) -> None:
     assert only(load(focus(tmp_path / "f.csv", {"BilledCost": text, "EffectiveCost": text}))).unblended == Decimal(value)
 
 
-@pytest.mark.parametrize("text", ["1,5", "1.234,50", "0,12", "12,34", "(1.50)", "€1.5", "1,2345"])
-def test_a_decimal_comma_is_never_read_as_ten_times_as_much(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["1,5", "1.234,50", "0,12", "12,34", "(1.50)", "€1.5", "1,2345", "1_000", "$1_000"])
+def test_what_could_be_another_amount_is_refused(tmp_path: Path, text: str) -> None:
     for delimiter in ",;":
         refusal = load(focus(tmp_path / "f.csv", {}, {"BilledCost": text, "EffectiveCost": text}, delimiter=delimiter)).refused[0]
         assert refusal.place.endswith("f.csv: row 2")

@@ -110,8 +110,9 @@ def test_trap_05_text_in_a_list_price_is_told_not_summed(tmp_path: Path) -> None
     assert "1 usage rows" in period.list_cost.reason
 
 
-def test_trap_05_text_in_a_cost_is_refused_by_row(tmp_path: Path) -> None:
-    (refusal,) = load(write(tmp_path / "a.csv", [row(), row(lineItem__UnblendedCost="n/a")])).refused
+@pytest.mark.parametrize("text", ["n/a", "1_000", "1,000"])
+def test_trap_05_text_in_a_cost_is_refused_by_row(tmp_path: Path, text: str) -> None:
+    (refusal,) = load(write(tmp_path / "a.csv", [row(), row(lineItem__UnblendedCost=text)])).refused
     assert refusal.place.endswith("a.csv: row 2 (id1)")
     assert "no number in lineItem/UnblendedCost" in refusal.found
 
