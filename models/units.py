@@ -26,8 +26,8 @@ _SUFFIX = {
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?)")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_DURATION_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def quantity(text: str | int | float) -> Decimal:
@@ -79,19 +79,20 @@ def memory_mib(text: str | int | float) -> float:
 
 
 def duration_s(text: str | int | float) -> float:
-    """Seconds of a Go or Prometheus duration.
+    """Seconds of a Go or Prometheus duration; every spelling of Go's time.ParseDuration but negative ones.
 
-    >>> duration_s("1h30m"), duration_s("10s"), duration_s(5)
-    (5400.0, 10.0, 5.0)
+    >>> duration_s("1h30m"), duration_s("10s"), duration_s(5), duration_s("+.5m"), duration_s("250us")
+    (5400.0, 10.0, 5.0, 30.0, 0.00025)
     """
     if isinstance(text, int | float):
         return float(text)
+    written = text.strip().removeprefix("+")
     total, end = 0.0, 0
-    for part in _DURATION.finditer(text.strip()):
+    for part in _DURATION.finditer(written):
         if part.start() != end:
             break
         total, end = total + float(part[1]) * _DURATION_S[part[2]], part.end()
-    if end != len(text.strip()) or not end:
+    if end != len(written) or not end:
         raise ValueError(f"{text!r} is not a duration (examples: 10s, 15m0s, 720h)")
     return total
 

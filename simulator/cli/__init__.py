@@ -53,6 +53,10 @@ def print_json(document: Any) -> None:
     click.echo(to_json(document))
 
 
+DUCKDB_INTERRUPTED = "Query interrupted"
+"""What duckdb says, as a RuntimeError, when Ctrl-C arrives during a query: it takes the signal and leaves no KeyboardInterrupt."""
+
+
 def main() -> None:
     """Run a command; errors that a person can mend are printed without a traceback, with the tree's exit codes."""
     try:
@@ -66,5 +70,13 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped", err=True)
-        sys.exit(130)
+        _stopped()
+    except RuntimeError as error:
+        if str(error) != DUCKDB_INTERRUPTED:
+            raise
+        _stopped()
+
+
+def _stopped() -> None:
+    click.echo("stopped", err=True)
+    sys.exit(130)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import InputError, UnknownName
+from models.units import duration_s
 from simulator.cli.replay import command
 from simulator.engine.autoscalers.binpacking import Kinds, estimate
 from simulator.engine.autoscalers.binpacking_pods import estimate_pods
@@ -166,6 +167,23 @@ def test_every_problem_of_a_groups_file_is_reported_at_once() -> None:
     with pytest.raises(InputError) as error:
         read_groups({"groups": groups, "flags": {"scan-interval": "soon"}}, "file")
     assert len(error.value.problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("1m0.5s", 60.5), ("1500ms", 1.5), (".5m", 30.0), ("+2m", 120.0), ("1.s", 1.0), ("250us", 0.00025), ("1µs", 1e-6), ("1μs", 1e-6)],
+)
+def test_durations_are_read_in_every_spelling_of_go(written: str, seconds: float) -> None:
+    """time.ParseDuration: a sign, a dot with digits on one side only, and units from ns to h, micro signs U+00B5 and U+03BC."""
+    assert duration_s(written) == pytest.approx(seconds)
+    group = {"g": {"allocatable": {"cpu": 1}, "max": 1}}
+    read_groups({"groups": group, "flags": {"scale-down-unneeded-time": written}}, "file")
+
+
+@pytest.mark.parametrize("written", ["1h-3s", ".s", "", "10 s", "5x", "s"])
+def test_what_go_refuses_as_a_duration_is_refused_by_name(written: str) -> None:
+    with pytest.raises(InputError, match="scale-down-unneeded-time"):
+        read_groups({"groups": {"g": {"allocatable": {"cpu": 1}, "max": 1}}, "flags": {"scale-down-unneeded-time": written}}, "file")
 
 
 def test_damaged_priorities_let_every_group_through_with_a_warning() -> None:
