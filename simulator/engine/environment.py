@@ -29,7 +29,7 @@ class HybridEnvironment(simpy.Environment):
         super().__init__(0)
         self.state = state
         self.crossings = 0
-        self._run_pods = state.runner()
+        self._run_pods = state.advance
         self._reached: float = -1
         self._watcher: simpy.Event | None = None
         self._listeners: list[simpy.Event] = []

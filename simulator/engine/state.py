@@ -7,7 +7,7 @@ priority (ties in the fleet's order), each with a fixed range of slots: a slot i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
@@ -159,12 +159,8 @@ class State:
             self.setup[kernels.PICK_AT] = far_kernels.pick_address() if ruled else 0
             self.setup[kernels.PREEMPT_AT] = far_kernels.preempt_address() if preempts else 0
 
-    def runner(self) -> Callable[[SupportsInt, int], int]:
-        """`advance` without a frame of its own and without conversions, for one call per control event."""
-        return partial(advance_bound, self._table)
-
     def advance(self, until: SupportsInt, watch: int) -> int:
-        """Run pods to `until`, whole milliseconds; see `kernels.advance`.
+        """Run pods to `until`, whole milliseconds; see `kernels.advance`. Called for every control event: no conversions.
 
         `watch` adds up what should interrupt: `kernels.WATCH_WAITING` (True, as an int) and `kernels.WATCH_CHANGED`.
         """
