@@ -60,8 +60,12 @@ class Cluster:
         self.server = str(api_client.configuration.host)
         self._folder = tempfile.mkdtemp(prefix="burstline-discovery-")
         self._api_client = api_client
-        self._dynamic = _timed_client(api_client, str(Path(self._folder) / "cache.json"))
-        self.user = self._who()
+        try:
+            self._dynamic = _timed_client(api_client, str(Path(self._folder) / "cache.json"))
+            self.user = self._who()
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
 
     def __enter__(self) -> Cluster:
         return self
