@@ -1,9 +1,4 @@
-"""Crossing from simpy into the kernel in a fraction of a microsecond: one table of addresses instead of 53 arrays.
-
-A call costs almost two microseconds when Python hands over every array. Here Python hands over one int64 table of
-(address, length) pairs, and the arrays are rebuilt inside. `State` owns the table and the arrays, so no address
-outlives its memory; arrays are never resized.
-"""
+"""Crossing from simpy into the kernel: Python hands over the address of the run's table, see `table_kernels`."""
 
 from __future__ import annotations
 
@@ -11,46 +6,46 @@ from simulator.engine.control_kernels import join, leave
 from simulator.engine.dynamic_kernels import cordon, end, evict, start
 from simulator.engine.jit_kernels import compiled
 from simulator.engine.kernels import advance
-from simulator.engine.table_kernels import arrays_of
+from simulator.engine.table_kernels import run_at
 
 
 @compiled()
-def advance_bound(table, until, watch):
-    """`advance` on the arrays behind `table`."""
-    return advance(until, watch, *arrays_of(table))
+def advance_bound(address, until, watch):
+    """`advance` of the run at `address`."""
+    return advance(until, watch, run_at(address))
 
 
 @compiled()
-def join_bound(table, n, now, node_cpu, node_memory, node_pods, node_extended):
-    """`join` on the arrays behind `table`."""
-    join(n, now, node_cpu, node_memory, node_pods, node_extended, *arrays_of(table))
+def join_bound(address, n, now, node_cpu, node_memory, node_pods, node_extended):
+    """`join` of the run at `address`."""
+    join(n, now, node_cpu, node_memory, node_pods, node_extended, run_at(address))
 
 
 @compiled()
-def leave_bound(table, n, now, node_pods):
-    """`leave` on the arrays behind `table`."""
-    return leave(n, now, node_pods, *arrays_of(table))
+def leave_bound(address, n, now, node_pods):
+    """`leave` of the run at `address`."""
+    return leave(n, now, node_pods, run_at(address))
 
 
 @compiled()
-def start_bound(table, pods, lasting, now):
-    """`start` on the arrays behind `table`."""
-    return start(pods, lasting, now, *arrays_of(table))
+def start_bound(address, pods, lasting, now):
+    """`start` of the run at `address`."""
+    return start(pods, lasting, now, run_at(address))
 
 
 @compiled()
-def end_bound(table, pods, now):
-    """`end` on the arrays behind `table`."""
-    return end(pods, now, *arrays_of(table))
+def end_bound(address, pods, now):
+    """`end` of the run at `address`."""
+    return end(pods, now, run_at(address))
 
 
 @compiled()
-def evict_bound(table, pods, keep, now):
-    """`evict` on the arrays behind `table`."""
-    return evict(pods, keep, now, *arrays_of(table))
+def evict_bound(address, pods, keep, now):
+    """`evict` of the run at `address`."""
+    return evict(pods, keep, now, run_at(address))
 
 
 @compiled()
-def cordon_bound(table, n, closed, now):
-    """`cordon` on the arrays behind `table`."""
-    cordon(n, closed, now, *arrays_of(table))
+def cordon_bound(address, n, closed, now):
+    """`cordon` of the run at `address`."""
+    cordon(n, closed, now, run_at(address))

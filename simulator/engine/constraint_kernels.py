@@ -45,318 +45,311 @@ TAINT_WEIGHT, NODE_WEIGHT, SPREAD_WEIGHT, POD_WEIGHT = 3, 2, 2, 2
 
 
 @compiled(_nrt=False)
-def bump(n, s, sign, slots, free_extended, terms, matching):
+def bump(n, s, sign, slots, run):
     """A pod of shape `s` comes to (sign 1) or leaves (sign -1) node `n`: counts of others' selectors, further resources."""
-    o = terms[np.int64(s)]
-    first = terms[o + MEMBERS]
-    for k in range(terms[o + N_MEMBERS]):
-        matching[terms[first + k] * slots + np.int64(n)] += I4(sign)
-    extra = _extra(o, terms)
-    for k in range(terms[o + N_EXTRA]):
-        free_extended[terms[extra + 2 * k] * slots + np.int64(n)] -= I4(sign * terms[extra + 2 * k + 1])
+    o = run.terms[np.int64(s)]
+    first = run.terms[o + MEMBERS]
+    for k in range(run.terms[o + N_MEMBERS]):
+        run.matching[run.terms[first + k] * slots + np.int64(n)] += I4(sign)
+    extra = _extra(o, run)
+    for k in range(run.terms[o + N_EXTRA]):
+        run.free_extended[run.terms[extra + 2 * k] * slots + np.int64(n)] -= I4(sign * run.terms[extra + 2 * k + 1])
 
 
 @compiled(forceinline=True, _nrt=False)
-def _extra(o, terms):
+def _extra(o, run):
     """Where the further extended resources of the shape at `o` begin."""
-    sections = terms[o + N_AFFINITY] + ANTI * terms[o + N_ANTI] + HARD * terms[o + N_HARD] + SOFT * terms[o + N_SOFT]
-    return np.int64(o + HEAD + sections + PREFERRED * terms[o + N_PREFERRED])
+    sections = run.terms[o + N_AFFINITY] + ANTI * run.terms[o + N_ANTI] + HARD * run.terms[o + N_HARD] + SOFT * run.terms[o + N_SOFT]
+    return np.int64(o + HEAD + sections + PREFERRED * run.terms[o + N_PREFERRED])
 
 
 @compiled(forceinline=True, _nrt=False)
-def _domain(key, i, slots, domain):
+def _domain(key, i, slots, run):
     """Number of node `i`'s domain under a topology key, -1 without the label."""
-    return np.int64(i) if key == 0 else np.int64(domain[(key - 1) * slots + i])
+    return np.int64(i) if key == 0 else np.int64(run.domain[(key - 1) * slots + i])
 
 
 @compiled(_nrt=False)
-def gather(key, group, mask, pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work):
+def gather(key, group, mask, run):
     """Add up the pods of a group over domains into SUMS, counted nodes into PRESENT; whether any pod was found."""
-    slots, width = free_cpu.size, work.size // WORK_ROWS
+    slots, width = run.free_cpu.size, run.work.size // WORK_ROWS
     for d in range(width):
-        work[SUMS * width + d] = 0.0
-        work[PRESENT * width + d] = 0.0
+        run.work[SUMS * width + d] = 0.0
+        run.work[PRESENT * width + d] = 0.0
     found = False
-    for q in range(pool_first.size):
-        counted = 1 if mask < 0 else terms[mask + q]
+    for q in range(run.pool_first.size):
+        counted = 1 if mask < 0 else run.terms[mask + q]
         if counted == 0:
             continue
-        for i in range(pool_first[q], pool_end[q]):
-            if free_cpu[i] < 0 or (counted == 2 and free_pods[i] < 0):
+        for i in range(run.pool_first[q], run.pool_end[q]):
+            if run.free_cpu[i] < 0 or (counted == 2 and run.free_pods[i] < 0):
                 continue
-            d = _domain(key, i, slots, domain)
+            d = _domain(key, i, slots, run)
             if d >= 0:
-                pods = matching[group * slots + i]
-                work[SUMS * width + d] += pods
-                work[PRESENT * width + d] += 1.0
+                pods = run.matching[group * slots + i]
+                run.work[SUMS * width + d] += pods
+                run.work[PRESENT * width + d] += 1.0
                 found = found or pods > 0
     return found
 
 
 @compiled(_nrt=False)
-def _fits(
-    s, o, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, work,
-):  # fmt: skip
+def _fits(s, o, run):
     """NodeResourcesFit, TaintToleration, NodeAffinity: mark feasible nodes; returns (feasible, standing)."""
-    slots, shapes = free_cpu.size, shape_cpu.size
-    axis, extra = np.int64(shape_axis[s]) * slots, _extra(o, terms)
+    slots, shapes = run.free_cpu.size, run.shape_cpu.size
+    axis, extra = np.int64(run.shape_axis[s]) * slots, _extra(o, run)
     feasible, standing = 0, 0
     for i in range(slots):
-        work[i] = 0.0
-    for q in range(pool_first.size):
-        welcome = tier[q * shapes + s] >= 0
-        for i in range(pool_first[q], pool_end[q]):
-            if free_cpu[i] < 0:
+        run.work[i] = 0.0
+    for q in range(run.pool_first.size):
+        welcome = run.tier[q * shapes + s] >= 0
+        for i in range(run.pool_first[q], run.pool_end[q]):
+            if run.free_cpu[i] < 0:
                 continue
             standing += 1
-            if not welcome or free_cpu[i] < shape_cpu[s] or free_memory[i] < shape_memory[s] or free_pods[i] < 1:
+            if not welcome or run.free_cpu[i] < run.shape_cpu[s] or run.free_memory[i] < run.shape_memory[s] or run.free_pods[i] < 1:
                 continue
-            if shape_extended[s] > 0 and free_extended[axis + i] < shape_extended[s]:
+            if run.shape_extended[s] > 0 and run.free_extended[axis + i] < run.shape_extended[s]:
                 continue
             short = False
-            for k in range(terms[o + N_EXTRA]):
-                short = short or free_extended[terms[extra + 2 * k] * slots + i] < terms[extra + 2 * k + 1]
+            for k in range(run.terms[o + N_EXTRA]):
+                short = short or run.free_extended[run.terms[extra + 2 * k] * slots + i] < run.terms[extra + 2 * k + 1]
             if not short:
-                work[i] = 1.0
+                run.work[i] = 1.0
                 feasible += 1
     return feasible, standing
 
 
 @compiled(_nrt=False)
-def _keep_company(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work):
+def _keep_company(o, run):
     """InterPodAffinity's required terms: each domain needs a pod that meets all of them; the first of a kind goes anywhere."""
-    slots, width, wanted = free_cpu.size, work.size // WORK_ROWS, terms[o + N_AFFINITY]
+    slots, width, wanted = run.free_cpu.size, run.work.size // WORK_ROWS, run.terms[o + N_AFFINITY]
     if wanted == 0:
         return
-    group, any_company = terms[o + COMPANY], False
+    group, any_company = run.terms[o + COMPANY], False
     for i in range(slots):
-        work[COMPANIONS * width + i] = 0.0
+        run.work[COMPANIONS * width + i] = 0.0
     for k in range(wanted):
-        key = terms[o + HEAD + k]
-        any_company = gather(key, group, -1, pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work) or any_company
+        key = run.terms[o + HEAD + k]
+        any_company = gather(key, group, -1, run) or any_company
         for i in range(slots):
-            d = _domain(key, i, slots, domain)
+            d = _domain(key, i, slots, run)
             if d < 0:
-                work[COMPANIONS * width + i] = 2.0
-            elif work[SUMS * width + d] == 0.0:
-                work[COMPANIONS * width + i] = max(work[COMPANIONS * width + i], 1.0)
-    first_of_kind = not any_company and terms[o + MEETS_OWN] != 0
+                run.work[COMPANIONS * width + i] = 2.0
+            elif run.work[SUMS * width + d] == 0.0:
+                run.work[COMPANIONS * width + i] = max(run.work[COMPANIONS * width + i], 1.0)
+    first_of_kind = not any_company and run.terms[o + MEETS_OWN] != 0
     for i in range(slots):
-        if work[i] > 0.0 and work[COMPANIONS * width + i] > (1.0 if first_of_kind else 0.0):
-            work[i] = -1.0
+        if run.work[i] > 0.0 and run.work[COMPANIONS * width + i] > (1.0 if first_of_kind else 0.0):
+            run.work[i] = -1.0
 
 
 @compiled(_nrt=False)
-def _keep_apart(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work):
+def _keep_apart(o, run):
     """Own anti-affinity and that of pods already placed: the domain must hold none of a group."""
-    slots, width = free_cpu.size, work.size // WORK_ROWS
-    at = o + HEAD + terms[o + N_AFFINITY]
-    for k in range(terms[o + N_PORTS], terms[o + N_ANTI]):
-        key, group = terms[at + ANTI * k], terms[at + ANTI * k + 1]
+    slots, width = run.free_cpu.size, run.work.size // WORK_ROWS
+    at = o + HEAD + run.terms[o + N_AFFINITY]
+    for k in range(run.terms[o + N_PORTS], run.terms[o + N_ANTI]):
+        key, group = run.terms[at + ANTI * k], run.terms[at + ANTI * k + 1]
         if key == 0:
             for i in range(slots):
-                if matching[group * slots + i] > 0:
-                    work[i] = min(work[i], 0.0)
+                if run.matching[group * slots + i] > 0:
+                    run.work[i] = min(run.work[i], 0.0)
             continue
-        if gather(key, group, -1, pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work):
+        if gather(key, group, -1, run):
             for i in range(slots):
-                d = _domain(key, i, slots, domain)
-                if d >= 0 and work[SUMS * width + d] > 0.0:
-                    work[i] = min(work[i], 0.0)
+                d = _domain(key, i, slots, run)
+                if d >= 0 and run.work[SUMS * width + d] > 0.0:
+                    run.work[i] = min(run.work[i], 0.0)
 
 
 @compiled(_nrt=False)
-def _keep_even(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work):
+def _keep_even(o, run):
     """PodTopologySpread with DoNotSchedule: matching pods + self - the least of all domains stays within maxSkew."""
-    slots, width = free_cpu.size, work.size // WORK_ROWS
-    at = o + HEAD + terms[o + N_AFFINITY] + ANTI * terms[o + N_ANTI]
-    for k in range(terms[o + N_HARD]):
+    slots, width = run.free_cpu.size, run.work.size // WORK_ROWS
+    at = o + HEAD + run.terms[o + N_AFFINITY] + ANTI * run.terms[o + N_ANTI]
+    for k in range(run.terms[o + N_HARD]):
         t = at + HARD * k
-        key, group, skew, own, least = terms[t], terms[t + 1], terms[t + 2], terms[t + 3], terms[t + 4]
-        gather(key, group, terms[t + 5], pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work)
+        key, group, skew, own, least = run.terms[t], run.terms[t + 1], run.terms[t + 2], run.terms[t + 3], run.terms[t + 4]
+        gather(key, group, run.terms[t + 5], run)
         domains, lowest = 0, math.inf
         for d in range(width):
-            if work[PRESENT * width + d] > 0.0:
+            if run.work[PRESENT * width + d] > 0.0:
                 domains += 1
-                lowest = min(lowest, work[SUMS * width + d])
+                lowest = min(lowest, run.work[SUMS * width + d])
         if domains < least:
             lowest = 0.0
         for i in range(slots):
-            d = _domain(key, i, slots, domain)
-            if d < 0 or work[SUMS * width + d] + own - lowest > skew:
-                work[i] = 0.0
+            d = _domain(key, i, slots, run)
+            if d < 0 or run.work[SUMS * width + d] + own - lowest > skew:
+                run.work[i] = 0.0
 
 
 @compiled(_nrt=False)
-def mark_feasible(
-    s, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, matching, domain, work,
-):  # fmt: skip
+def mark_feasible(s, run):
     """All filters: FEASIBLE is 1 for nodes that take shape `s`; returns (nodes with room and no taint, standing nodes).
 
     A node that only lacks company (required affinity) is marked -1: no pod that leaves can help there.
     """
-    o = np.int64(terms[s])
-    fitting, standing = _fits(
-        s, o, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
-        tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, work,
-    )  # fmt: skip
+    o = np.int64(run.terms[s])
+    fitting, standing = _fits(s, o, run)
     if fitting > 0:
-        _keep_ports_free(o, free_cpu.size, terms, matching, work)
-        _keep_even(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
-        _keep_company(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
-        _keep_apart(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
+        _keep_ports_free(o, run.free_cpu.size, run)
+        _keep_even(o, run)
+        _keep_company(o, run)
+        _keep_apart(o, run)
     return fitting, standing
 
 
 @compiled(_nrt=False)
-def _keep_ports_free(o, slots, terms, matching, work):
+def _keep_ports_free(o, slots, run):
     """NodePorts: the first `N_PORTS` groups that must be absent hold pods with a port that conflicts."""
-    at = o + HEAD + terms[o + N_AFFINITY]
-    for k in range(terms[o + N_PORTS]):
+    at = o + HEAD + run.terms[o + N_AFFINITY]
+    for k in range(run.terms[o + N_PORTS]):
         for i in range(slots):
-            if matching[terms[at + ANTI * k + 1] * slots + i] > 0:
-                work[i] = 0.0
+            if run.matching[run.terms[at + ANTI * k + 1] * slots + i] > 0:
+                run.work[i] = 0.0
 
 
 @compiled(_nrt=False)
-def _examine_some(standing, clock, setup, free_cpu, work):
+def _examine_some(standing, run):
     """percentageOfNodesToScore: keep the first feasible nodes found round robin, as many as numFeasibleNodesToFind says.
 
     A percentage of 0 adapts to the cluster's size: 50 - nodes / 125, at least 5; never fewer than 100 nodes.
     """
-    percentage, feasible = setup[PERCENTAGE], 0
-    for i in range(free_cpu.size):
-        feasible += 1 if work[i] > 0.0 else 0
+    percentage, feasible = run.setup[PERCENTAGE], 0
+    for i in range(run.free_cpu.size):
+        feasible += 1 if run.work[i] > 0.0 else 0
     if percentage >= 100 or standing < 100:
         return feasible
     share = percentage if percentage > 0 else max(50 - standing // 125, 5)
     enough = max(standing * share // 100, 100)
     if feasible <= enough:
         return feasible
-    start, position, found, examined = clock[NEXT_START] % standing, 0, 0, 0
+    start, position, found, examined = run.clock[NEXT_START] % standing, 0, 0, 0
     for turn in range(2):
         position = 0
-        for i in range(free_cpu.size):
-            if free_cpu[i] < 0:
+        for i in range(run.free_cpu.size):
+            if run.free_cpu[i] < 0:
                 continue
             if (position >= start) == (turn == 0):
                 if found == enough:
-                    work[i] = min(work[i], 0.0)
+                    run.work[i] = min(run.work[i], 0.0)
                 else:
                     examined += 1
-                    found += 1 if work[i] > 0.0 else 0
+                    found += 1 if run.work[i] > 0.0 else 0
             position += 1
-    clock[NEXT_START] = (start + examined) % standing
+    run.clock[NEXT_START] = (start + examined) % standing
     return enough
 
 
 @compiled(_nrt=False)
-def _add_preferences(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work):
+def _add_preferences(o, run):
     """InterPodAffinity's preferences into COMPANIONS; whether any pod they mean exists."""
-    slots, width, touched = free_cpu.size, work.size // WORK_ROWS, False
-    at = o + HEAD + terms[o + N_AFFINITY] + ANTI * terms[o + N_ANTI] + HARD * terms[o + N_HARD] + SOFT * terms[o + N_SOFT]
+    slots, width, touched = run.free_cpu.size, run.work.size // WORK_ROWS, False
+    at = o + HEAD + run.terms[o + N_AFFINITY] + ANTI * run.terms[o + N_ANTI] + HARD * run.terms[o + N_HARD] + SOFT * run.terms[o + N_SOFT]
     for i in range(slots):
-        work[COMPANIONS * width + i] = 0.0
-    for k in range(terms[o + N_PREFERRED]):
-        key, group, weight = terms[at + PREFERRED * k], terms[at + PREFERRED * k + 1], terms[at + PREFERRED * k + 2]
-        if gather(key, group, -1, pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work):
+        run.work[COMPANIONS * width + i] = 0.0
+    for k in range(run.terms[o + N_PREFERRED]):
+        key, group, weight = run.terms[at + PREFERRED * k], run.terms[at + PREFERRED * k + 1], run.terms[at + PREFERRED * k + 2]
+        if gather(key, group, -1, run):
             touched = True
             for i in range(slots):
-                d = _domain(key, i, slots, domain)
+                d = _domain(key, i, slots, run)
                 if d >= 0:
-                    work[COMPANIONS * width + i] += weight * work[SUMS * width + d]
+                    run.work[COMPANIONS * width + i] += weight * run.work[SUMS * width + d]
     return touched
 
 
 @compiled(_nrt=False)
-def _add_burdens(o, labelled, free_cpu, free_pods, pool_of, pool_first, pool_end, terms, matching, domain, work):
+def _add_burdens(o, labelled, run):
     """PodTopologySpread's soft constraints into BURDEN: matching pods times log(domains + 2), plus maxSkew - 1."""
-    slots, width = free_cpu.size, work.size // WORK_ROWS
-    at = o + HEAD + terms[o + N_AFFINITY] + ANTI * terms[o + N_ANTI] + HARD * terms[o + N_HARD]
+    slots, width = run.free_cpu.size, run.work.size // WORK_ROWS
+    at = o + HEAD + run.terms[o + N_AFFINITY] + ANTI * run.terms[o + N_ANTI] + HARD * run.terms[o + N_HARD]
     for i in range(slots):
-        work[BURDEN * width + i] = 0.0
-    for k in range(terms[o + N_SOFT]):
+        run.work[BURDEN * width + i] = 0.0
+    for k in range(run.terms[o + N_SOFT]):
         t = at + SOFT * k
-        key, group, skew = terms[t], terms[t + 1], terms[t + 2]
+        key, group, skew = run.terms[t], run.terms[t + 1], run.terms[t + 2]
         for d in range(width):
-            work[PRESENT * width + d] = 0.0
+            run.work[PRESENT * width + d] = 0.0
         domains = 0
         for i in range(slots):
-            d = _domain(key, i, slots, domain)
-            if d >= 0 and work[i] > 0.0 and terms[labelled + pool_of[i]] != 0 and work[PRESENT * width + d] == 0.0:
-                work[PRESENT * width + d] = 1.0
+            d = _domain(key, i, slots, run)
+            if d >= 0 and run.work[i] > 0.0 and run.terms[labelled + run.pool_of[i]] != 0 and run.work[PRESENT * width + d] == 0.0:
+                run.work[PRESENT * width + d] = 1.0
                 domains += 1
         weight = math.log(domains + 2)
         if key != 0:
-            gather(key, group, terms[t + 3], pool_first, pool_end, free_cpu, free_pods, terms, matching, domain, work)
+            gather(key, group, run.terms[t + 3], run)
         for i in range(slots):
-            d = _domain(key, i, slots, domain)
+            d = _domain(key, i, slots, run)
             if d >= 0:
-                pods = work[SUMS * width + d] if key != 0 else np.float64(matching[group * slots + i])
-                work[BURDEN * width + i] += pods * weight + (skew - 1)
+                pods = run.work[SUMS * width + d] if key != 0 else np.float64(run.matching[group * slots + i])
+                run.work[BURDEN * width + i] += pods * weight + (skew - 1)
 
 
 @compiled(error_model="numpy", _nrt=False)
-def pick_ruled(
-    s, salt, clock, setup, rules, free_cpu, free_memory, free_pods, free_extended, without, pool_of,
-    pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
-    terms, matching, domain, work,
-):  # fmt: skip
+def pick_ruled(s, salt, run):
     """Best slot for shape `s` under all its constraints, or -1; highest tier first, then the weighted sum of all scores."""
-    slots, shapes, width, pools, o = free_cpu.size, shape_cpu.size, work.size // WORK_ROWS, pool_first.size, np.int64(terms[s])
-    feasible, standing = mark_feasible(
-        s, free_cpu, free_memory, free_pods, free_extended, pool_first, pool_end,
-        tier, shape_cpu, shape_memory, shape_extended, shape_axis, terms, matching, domain, work,
-    )  # fmt: skip
+    slots, shapes, width, pools, o = (
+        run.free_cpu.size,
+        run.shape_cpu.size,
+        run.work.size // WORK_ROWS,
+        run.pool_first.size,
+        np.int64(run.terms[s]),
+    )
+    feasible, standing = mark_feasible(s, run)
     if feasible == 0:
         return np.int64(-1)
-    feasible = _examine_some(standing, clock, setup, free_cpu, work)
+    feasible = _examine_some(standing, run)
     if feasible == 0:
         return np.int64(-1)
-    by_pool = _extra(o, terms) + EXTRA * terms[o + N_EXTRA]
+    by_pool = _extra(o, run) + EXTRA * run.terms[o + N_EXTRA]
     unwelcome, labelled = by_pool + pools, by_pool + 2 * pools
-    touched = _add_preferences(o, free_cpu, free_pods, pool_first, pool_end, terms, matching, domain, work)
-    _add_burdens(o, labelled, free_cpu, free_pods, pool_of, pool_first, pool_end, terms, matching, domain, work)
+    touched = _add_preferences(o, run)
+    _add_burdens(o, labelled, run)
 
     most_taints, most_wanted = np.int64(0), np.int64(0)
     low, high, least, most = math.inf, -math.inf, math.inf, 0.0
     for i in range(slots):
-        if work[i] > 0.0:
-            q = pool_of[i]
-            most_taints, most_wanted = max(most_taints, np.int64(terms[unwelcome + q])), max(most_wanted, np.int64(terms[by_pool + q]))
-            low, high = min(low, work[COMPANIONS * width + i]), max(high, work[COMPANIONS * width + i])
-            if terms[labelled + q] != 0:
-                work[BURDEN * width + i] = math.floor(work[BURDEN * width + i] + 0.5)
-                least, most = min(least, work[BURDEN * width + i]), max(most, work[BURDEN * width + i])
+        if run.work[i] > 0.0:
+            q = run.pool_of[i]
+            most_taints, most_wanted = (
+                max(most_taints, np.int64(run.terms[unwelcome + q])),
+                max(most_wanted, np.int64(run.terms[by_pool + q])),
+            )
+            low, high = min(low, run.work[COMPANIONS * width + i]), max(high, run.work[COMPANIONS * width + i])
+            if run.terms[labelled + q] != 0:
+                run.work[BURDEN * width + i] = math.floor(run.work[BURDEN * width + i] + 0.5)
+                least, most = min(least, run.work[BURDEN * width + i]), max(most, run.work[BURDEN * width + i])
 
-    weights = (rules[R_FIT_WEIGHT], rules[R_BALANCE_WEIGHT], rules[R_BALANCE_MASK], rules[R_BALANCE_SHIFT])
-    used = np.float64(rules[R_MOST])
+    weights = (run.rules[R_FIT_WEIGHT], run.rules[R_BALANCE_WEIGHT], run.rules[R_BALANCE_MASK], run.rules[R_BALANCE_SHIFT])
+    used = np.float64(run.rules[R_MOST])
     best, chosen = np.int64(-1), np.int64(-1)
     for i in range(slots):
-        if work[i] <= 0.0:
+        if run.work[i] <= 0.0:
             continue
-        q = np.int64(pool_of[i])
-        cpu, memory = pool_cpu[q], pool_memory[q]
-        a, b = np.float64(free_cpu[i] - shape_cpu[s]), np.float64(free_memory[i] - shape_memory[s])
+        q = np.int64(run.pool_of[i])
+        cpu, memory = run.pool_cpu[q], run.pool_memory[q]
+        a, b = np.float64(run.free_cpu[i] - run.shape_cpu[s]), np.float64(run.free_memory[i] - run.shape_memory[s])
         cpu_slope, cpu_offset = fit_line(cpu, used)
         memory_slope, memory_offset = fit_line(memory, used)
         score = np.int64(
             resource_score(
-                a + cpu_offset, b + memory_offset, cpu - a, memory - b, cpu, memory, cpu_slope, memory_slope, without[i], weights
+                a + cpu_offset, b + memory_offset, cpu - a, memory - b, cpu, memory, cpu_slope, memory_slope, run.without[i], weights
             )
         )
-        taints = 100 - terms[unwelcome + q] * 100 // most_taints if most_taints > 0 else 100
+        taints = 100 - run.terms[unwelcome + q] * 100 // most_taints if most_taints > 0 else 100
         score += TAINT_WEIGHT * taints
         if most_wanted > 0:
-            score += NODE_WEIGHT * (np.int64(terms[by_pool + q]) * 100 // most_wanted)
+            score += NODE_WEIGHT * (np.int64(run.terms[by_pool + q]) * 100 // most_wanted)
         if touched and high > low:
-            score += POD_WEIGHT * np.int64(100.0 * ((work[COMPANIONS * width + i] - low) / (high - low)))
-        if terms[o + N_SOFT] > 0 and terms[labelled + q] != 0:
-            burden = np.int64(most + least - work[BURDEN * width + i])
+            score += POD_WEIGHT * np.int64(100.0 * ((run.work[COMPANIONS * width + i] - low) / (high - low)))
+        if run.terms[o + N_SOFT] > 0 and run.terms[labelled + q] != 0:
+            burden = np.int64(most + least - run.work[BURDEN * width + i])
             score += SPREAD_WEIGHT * (100 * burden // np.int64(most) if most > 0.0 else 100)
-        key = (np.int64(tier[q * shapes + s]) << 40) | (score << 20) | (np.int64(i) ^ np.int64(salt))
+        key = (np.int64(run.tier[q * shapes + s]) << 40) | (score << 20) | (np.int64(i) ^ np.int64(salt))
         if key > best:
             best, chosen = key, np.int64(i)
     return chosen

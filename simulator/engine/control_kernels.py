@@ -13,18 +13,15 @@ from simulator.engine.layout_kernels import (
     EVICTIONS,
     GONE,
     HELPABLE,
-    HOUR,
-    HOUR_MS,
     LATE,
     NEXT_ARRIVAL,
     OLDEST,
-    PODS,
     SLOT,
     UNSERVED,
     WAITING,
     WAITING_RULED,
 )
-from simulator.engine.pod_kernels import note, prune_heap, put_back, tally, touch, waits
+from simulator.engine.pod_kernels import existing, note, prune_heap, put_back, tally, touch, waits
 from simulator.engine.queue_kernels import offer_queues
 
 I4 = np.int32
@@ -32,131 +29,65 @@ U8 = np.uint64
 
 
 @compiled(error_model="numpy", _nrt=False)
-def join(
-    n, now, node_cpu, node_memory, node_pods, node_extended,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def join(n, now, node_cpu, node_memory, node_pods, node_extended, run):
     """Slot `n` becomes an empty node and takes what waits."""
-    free_cpu[n], free_memory[n], free_pods[n] = node_cpu, node_memory, node_pods
+    run.free_cpu[n], run.free_memory[n], run.free_pods[n] = node_cpu, node_memory, node_pods
     for axis in range(node_extended.size):
-        free_extended[axis * free_cpu.size + n] = node_extended[axis]
-    last_departure[n] = now
-    pool_end[pool_of[n]] = max(pool_end[pool_of[n]], n + 1)
-    if clock[WAITING] > 0:
-        touch(
-            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-        )  # fmt: skip
-    free_room(
-        n, now,
-        clock, setup, rules, arrival, shape, duration, departure,
-        placed, wait, queue_next, queue_order, late_end, heap,
-        free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-        pool_cpu, pool_memory, pool_first, pool_end,
-        tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-        count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-        pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-    )  # fmt: skip
-    touch(
-        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-    )  # fmt: skip
+        run.free_extended[axis * run.free_cpu.size + n] = node_extended[axis]
+    run.last_departure[n] = now
+    run.pool_end[run.pool_of[n]] = max(run.pool_end[run.pool_of[n]], n + 1)
+    if run.clock[WAITING] > 0:
+        touch(n, run)
+    free_room(n, now, run)
+    touch(n, run)
 
 
 @compiled(_nrt=False)
-def lose_pods(
-    n, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def lose_pods(n, now, run):
     """Every pod of node `n` loses it: in the order of their numbers they queue again; those in their last grace end."""
-    shapes, evicted = shape_cpu.size, 0
+    evicted = 0
     for turn in range(2):
-        first, last = (clock[OLDEST], clock[NEXT_ARRIVAL]) if turn == 0 else (setup[PODS], arrival.size)
+        first, last = existing(turn, run)
         for p in range(first, last):
-            if placed[p] < 0 or placed[p] & SLOT != n:
+            if run.placed[p] < 0 or run.placed[p] & SLOT != n:
                 continue
-            if placed[p] >= LATE and placed[p] & ENDING:
-                placed[p] = I4(GONE - 2 * n - 1)
-                late_end[p] = now
-                tally(pool_of[n], shape[p], -1, (clock[HOUR] + 1) * setup[HOUR_MS] - now, shapes, count, area)
-                note(p, now, clock, setup, changed, changed_ms)
+            if run.placed[p] >= LATE and run.placed[p] & ENDING:
+                run.placed[p] = I4(GONE - 2 * n - 1)
+                run.late_end[p] = now
+                tally(run.pool_of[n], run.shape[p], -1, now, run)
+                note(p, now, run)
                 continue
-            put_back(
-                p, n, now, False, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
-                pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms, pool_speed,
-            )  # fmt: skip
+            put_back(p, n, now, False, run)
             evicted += 1
     return evicted
 
 
 @compiled(error_model="numpy", _nrt=False)
-def leave(
-    n, now, node_pods,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def leave(n, now, node_pods, run):
     """Slot `n` goes away: its pods queue again in the order of their numbers and are offered to the other nodes.
 
     `node_pods` is the number of pods an empty node of its pool offers. A replica keeps the end its Deployment gave it;
     a job starts over. Returns the number of pods that lost their node.
     """
-    slots = free_cpu.size
-    while clock[OLDEST] < clock[NEXT_ARRIVAL]:
-        if placed[clock[OLDEST]] > UNSERVED:
+    slots = run.free_cpu.size
+    while run.clock[OLDEST] < run.clock[NEXT_ARRIVAL]:
+        if run.placed[run.clock[OLDEST]] > UNSERVED:
             break
-        clock[OLDEST] += 1
-    evicted, empty = 0, free_pods[n] == node_pods or free_pods[n] == node_pods - CORDONED
+        run.clock[OLDEST] += 1
+    evicted, empty = 0, run.free_pods[n] == node_pods or run.free_pods[n] == node_pods - CORDONED
     if not empty:
-        evicted = lose_pods(
-            n, now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
-    clock[EVICTIONS] += evicted
-    free_cpu[n], free_memory[n], free_pods[n] = I4(-1), I4(-1), I4(0)
-    for axis in range(free_extended.size // slots):
-        free_extended[axis * slots + n] = 0
-    for group in range(matching.size // slots):
-        matching[group * slots + n] = 0
-    touch(
-        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-    )  # fmt: skip
+        evicted = lose_pods(n, now, run)
+    run.clock[EVICTIONS] += evicted
+    run.free_cpu[n], run.free_memory[n], run.free_pods[n] = I4(-1), I4(-1), I4(0)
+    for axis in range(run.free_extended.size // slots):
+        run.free_extended[axis * slots + n] = 0
+    for group in range(run.matching.size // slots):
+        run.matching[group * slots + n] = 0
+    touch(n, run)
     if not empty:
-        prune_heap(clock, setup, placed, late_end, heap)
-    if evicted > 0 or clock[WAITING_RULED] > 0:
-        offer_queues(
-            now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
+        prune_heap(run)
+    if evicted > 0 or run.clock[WAITING_RULED] > 0:
+        offer_queues(now, run)
     return evicted
 
 

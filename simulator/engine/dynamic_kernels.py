@@ -13,9 +13,6 @@ from simulator.engine.layout_kernels import (
     ENDING,
     EVICTIONS,
     GONE,
-    HELPABLE,
-    HOUR,
-    HOUR_MS,
     LATE,
     MEMBER,
     NEXT_ARRIVAL,
@@ -23,11 +20,9 @@ from simulator.engine.layout_kernels import (
     PENDING,
     PODS,
     PREEMPTED,
-    RULED,
     SLOT,
     UNSERVED,
     WAITING,
-    WAITING_HELPABLE,
     WAITING_RULED,
     WITHDRAWN,
 )
@@ -40,6 +35,7 @@ from simulator.engine.pod_kernels import (
     tally,
     touch,
     wait_for_room,
+    wait_no_more,
     waits,
 )
 from simulator.engine.queue_kernels import offer_queues, seek
@@ -49,289 +45,148 @@ U8 = np.uint64
 
 
 @compiled(error_model="numpy", _nrt=False)
-def start(
-    pods, lasting, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def start(pods, lasting, now, run):
     """Dynamic `pods` begin to exist, in this order, each tried like an arrival; `lasting` is how long each runs, in ms.
 
     Returns how many found a node at once; the others wait.
     """
-    shapes, found, preempted = shape_cpu.size, 0, clock[PREEMPTED]
+    found, preempted = 0, run.clock[PREEMPTED]
     for k in range(pods.size):
         p = pods[k]
-        s = np.int64(shape[p])
-        arrival[p], duration[p], wait[p], placed[p] = now, lasting[k], 0, ABSENT
+        s = np.int64(run.shape[p])
+        run.arrival[p], run.duration[p], run.wait[p], run.placed[p] = now, lasting[k], 0, ABSENT
         n = np.int64(-1)
-        if head[s] < 0:
-            n = seek(
-                p, s, now,
-                clock, setup, rules, arrival, shape, duration, departure,
-                placed, wait, queue_next, queue_order, late_end, heap,
-                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-                pool_cpu, pool_memory, pool_first, pool_end,
-                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-            )  # fmt: skip
+        if run.head[s] < 0:
+            n = seek(p, s, now, run)
         if n < 0:
-            wait_for_room(
-                p, s, PENDING, now, clock, setup, placed, queue_next, queue_order,
-                head, tail, shape_flags, shapes, count.size // shapes - 1, count, area,
-            )  # fmt: skip
+            wait_for_room(p, s, PENDING, now, run)
             continue
         found += 1
-        settle(
-            p, s, n, now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
-        if clock[WAITING] > 0 and (clock[PREEMPTED] > preempted or (clock[WAITING_RULED] > 0 and shape_flags[s] & MEMBER)):
-            preempted = clock[PREEMPTED]
-            offer_queues(
-                now,
-                clock, setup, rules, arrival, shape, duration, departure,
-                placed, wait, queue_next, queue_order, late_end, heap,
-                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-                pool_cpu, pool_memory, pool_first, pool_end,
-                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-            )  # fmt: skip
+        settle(p, s, n, now, run)
+        if run.clock[WAITING] > 0 and (run.clock[PREEMPTED] > preempted or (run.clock[WAITING_RULED] > 0 and run.shape_flags[s] & MEMBER)):
+            preempted = run.clock[PREEMPTED]
+            offer_queues(now, run)
     return found
 
 
 @compiled(_nrt=False)
-def sweep_queue(s, placed, queue_next, head, tail):
+def sweep_queue(s, run):
     """Unlink the pods of queue `s` that no longer wait, so that they may join it again."""
-    last, p = np.int64(-1), head[s]
-    head[s] = -1
+    last, p = np.int64(-1), run.head[s]
+    run.head[s] = -1
     while p >= 0:
-        following = np.int64(queue_next[p])
-        if waits(placed[p]):
+        following = np.int64(run.queue_next[p])
+        if waits(run.placed[p]):
             if last < 0:
-                head[s] = p
+                run.head[s] = p
             else:
-                queue_next[last] = p
-            queue_next[p] = -1
+                run.queue_next[last] = p
+            run.queue_next[p] = -1
             last = p
         p = following
-    tail[s] = last
+    run.tail[s] = last
 
 
 @compiled(error_model="numpy", _nrt=False)
-def vacate(
-    p, s, n, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def vacate(p, s, n, now, run):
     """Give the room of pod `p` on node `n` back."""
-    take(
-        U8(n), s, -1, free_cpu, free_memory, free_pods, free_extended, shape_cpu, shape_memory, shape_extended, shape_axis,
-        shape_flags, terms, matching,
-    )  # fmt: skip
-    last_departure[n] = now
-    touch(
-        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-    )  # fmt: skip
+    take(U8(n), s, -1, run)
+    run.last_departure[n] = now
+    touch(n, run)
 
 
 @compiled(_nrt=False)
-def forget_ends(pods, clock, setup, placed, late_end, heap):
+def forget_ends(pods, run):
     """Take the ends of running jobs among `pods` out of the heap; pods in a grace period keep theirs."""
     late = 0
     for k in range(pods.size):
-        if placed[pods[k]] >= LATE and not placed[pods[k]] & (AGAIN | ENDING):
-            late_end[pods[k]] = -1 - late_end[pods[k]]
+        if run.placed[pods[k]] >= LATE and not run.placed[pods[k]] & (AGAIN | ENDING):
+            run.late_end[pods[k]] = -1 - run.late_end[pods[k]]
             late += 1
     if late > 0:
-        prune_heap(clock, setup, placed, late_end, heap)
+        prune_heap(run)
         for k in range(pods.size):
-            if late_end[pods[k]] < 0 and placed[pods[k]] >= LATE:
-                late_end[pods[k]] = -1 - late_end[pods[k]]
+            if run.late_end[pods[k]] < 0 and run.placed[pods[k]] >= LATE:
+                run.late_end[pods[k]] = -1 - run.late_end[pods[k]]
 
 
 @compiled(error_model="numpy", _nrt=False)
-def end(
-    pods, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def end(pods, now, run):
     """Dynamic `pods` end: those that run leave their nodes, which are offered to the queues once all are gone.
 
     A pod with a grace period keeps its place until that is over. `late_end` keeps the instant. Returns how many ran; a
     pod that has ended already stays as it is.
     """
-    shapes = shape_cpu.size
-    pools = count.size // shapes - 1
     left, ran, withdrawn = 0, 0, 0
-    rest = (clock[HOUR] + 1) * setup[HOUR_MS] - now
-    forget_ends(pods, clock, setup, placed, late_end, heap)
+    forget_ends(pods, run)
     for k in range(pods.size):
         p = pods[k]
-        s, state = np.int64(shape[p]), np.int64(placed[p])
+        s, state = np.int64(run.shape[p]), np.int64(run.placed[p])
         if state >= LATE and state & (AGAIN | ENDING):
             ran += 1 if state & AGAIN else 0
-            placed[p] = I4((state & ~np.int64(AGAIN)) | ENDING)
-        elif state >= 0 and shape_grace[s] > 0:
-            stay_for_grace(p, state & SLOT, shape_grace[s], now, ENDING, clock, setup, placed, late_end, heap)
+            run.placed[p] = I4((state & ~np.int64(AGAIN)) | ENDING)
+        elif state >= 0 and run.shape_grace[s] > 0:
+            stay_for_grace(p, state & SLOT, run.shape_grace[s], now, ENDING, run)
             ran += 1
         elif state >= 0:
             n = state & SLOT
-            placed[p] = I4(GONE - 2 * n - 1)
-            late_end[p] = now
-            tally(pool_of[n], s, -1, rest, shapes, count, area)
-            vacate(
-                p, s, n, now,
-                clock, setup, rules, arrival, shape, duration, departure,
-                placed, wait, queue_next, queue_order, late_end, heap,
-                free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-                pool_cpu, pool_memory, pool_first, pool_end,
-                tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-                count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-                pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-            )  # fmt: skip
+            run.placed[p] = I4(GONE - 2 * n - 1)
+            run.late_end[p] = now
+            tally(run.pool_of[n], s, -1, now, run)
+            vacate(p, s, n, now, run)
             ran += 1
             left += 1
         elif waits(state):
-            placed[p] = I4(UNSERVED if state == PENDING else WITHDRAWN)
-            late_end[p] = now
-            clock[WAITING] -= 1
-            clock[WAITING_HELPABLE] -= 1 if shape_flags[s] & HELPABLE else 0
-            clock[WAITING_RULED] -= 1 if shape_flags[s] & RULED else 0
-            tally(pools, s, -1, rest, shapes, count, area)
+            run.placed[p] = I4(UNSERVED if state == PENDING else WITHDRAWN)
+            run.late_end[p] = now
+            wait_no_more(s, now, run)
             withdrawn += 1
     if withdrawn > 0:
-        for s in range(shapes):
-            sweep_queue(s, placed, queue_next, head, tail)
+        for s in range(run.shape_cpu.size):
+            sweep_queue(s, run)
     if left > 0:
-        offer_queues(
-            now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
+        offer_queues(now, run)
     return ran
 
 
 @compiled(error_model="numpy", _nrt=False)
-def evict(
-    pods, keep, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def evict(pods, keep, now, run):
     """`pods` that run lose their nodes, queue again in this order, and every node is offered to the queues.
 
     A pod with a grace period keeps its place until that is over. With `keep` a job moves at once and goes on where it
     was. Returns how many lose their node.
     """
     evicted, left = 0, 0
-    forget_ends(pods, clock, setup, placed, late_end, heap)
+    forget_ends(pods, run)
     for k in range(pods.size):
         p = pods[k]
-        if placed[p] < 0 or (placed[p] >= LATE and placed[p] & (AGAIN | ENDING)):
+        if run.placed[p] < 0 or (run.placed[p] >= LATE and run.placed[p] & (AGAIN | ENDING)):
             continue
-        n = np.int64(placed[p] & SLOT)
-        s = np.int64(shape[p])
+        n = np.int64(run.placed[p] & SLOT)
+        s = np.int64(run.shape[p])
         evicted += 1
-        if shape_grace[s] > 0 and not keep:
-            stay_for_grace(p, n, shape_grace[s], now, AGAIN, clock, setup, placed, late_end, heap)
+        if run.shape_grace[s] > 0 and not keep:
+            stay_for_grace(p, n, run.shape_grace[s], now, AGAIN, run)
             continue
-        put_back(
-            p, n, now, keep, clock, setup, arrival, shape, duration, placed, queue_next, queue_order, late_end,
-            pool_of, shape_flags, head, tail, shape_cpu, count, area, changed, changed_ms, pool_speed,
-        )  # fmt: skip
-        vacate(
-            p, s, n, now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
+        put_back(p, n, now, keep, run)
+        vacate(p, s, n, now, run)
         left += 1
-    clock[EVICTIONS] += evicted
+    run.clock[EVICTIONS] += evicted
     if left > 0:
-        offer_queues(
-            now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
+        offer_queues(now, run)
     return evicted
 
 
 @compiled(error_model="numpy", _nrt=False)
-def cordon(
-    n, closed, now,
-    clock, setup, rules, arrival, shape, duration, departure,
-    placed, wait, queue_next, queue_order, late_end, heap,
-    free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-    pool_cpu, pool_memory, pool_first, pool_end,
-    tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-    count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-    pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-):  # fmt: skip
+def cordon(n, closed, now, run):
     """Node `n` takes no new pods and keeps the ones it has, or takes pods again and is offered to the queues."""
-    if free_cpu[n] < 0 or (free_pods[n] < 0) == closed:
+    if run.free_cpu[n] < 0 or (run.free_pods[n] < 0) == closed:
         return
-    free_pods[n] -= I4(CORDONED if closed else -CORDONED)
-    touch(
-        n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-        pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-    )  # fmt: skip
-    if not closed or clock[WAITING_RULED] > 0:
-        free_room(
-            n, now,
-            clock, setup, rules, arrival, shape, duration, departure,
-            placed, wait, queue_next, queue_order, late_end, heap,
-            free_cpu, free_memory, free_pods, free_extended, without, pool_of, last_departure,
-            pool_cpu, pool_memory, pool_first, pool_end,
-            tier, shape_cpu, shape_memory, shape_extended, shape_axis, shape_rank, shape_flags, shape_class, head, tail,
-            count, area, starts, hour_cpu, hour_memory, hour_pods, tree, levels, changed, changed_ms,
-            pool_speed, pool_latency, shape_grace, terms, matching, domain, work, began, lower,
-        )  # fmt: skip
-        touch(
-            n, setup, rules, free_cpu, free_memory, free_pods, free_extended, without,
-            pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree, levels,
-        )  # fmt: skip
+    run.free_pods[n] -= I4(CORDONED if closed else -CORDONED)
+    touch(n, run)
+    if not closed or run.clock[WAITING_RULED] > 0:
+        free_room(n, now, run)
+        touch(n, run)
 
 
 @compiled(_nrt=False)

@@ -16,17 +16,6 @@ from simulator.engine.constraints import node_of, pod_of, taint_of, welcomes
 from simulator.engine.extended import amounts_of, column_of
 from simulator.engine.trace import PodShape, Trace
 
-ARRAYS = (
-    "clock", "setup", "rules", "arrival", "shape", "duration", "departure",
-    "placed", "wait", "queue_next", "queue_order", "late_end", "heap",
-    "free_cpu", "free_memory", "free_pods", "free_extended", "without", "pool_of", "last_departure",
-    "pool_cpu", "pool_memory", "pool_first", "pool_end",
-    "tier", "shape_cpu", "shape_memory", "shape_extended", "shape_axis", "shape_rank", "shape_flags", "shape_class", "head", "tail",
-    "count", "area", "starts", "hour_cpu", "hour_memory", "hour_pods", "tree", "levels", "changed", "changed_ms",
-    "pool_speed", "pool_latency", "shape_grace", "terms", "matching", "domain", "work", "began", "lower",
-)  # fmt: skip
-"""Names in the order of the parameters of `kernels.advance` from `clock` on."""
-
 NEVER_FITS = 2**30
 ROW = 16
 EVERY_NODE = 100
@@ -204,7 +193,7 @@ def counter_arrays(pools: int, shapes: int, hours: int, columns: int) -> Arrays:
     hourly = (hours + 1) * places * columns
     zeros: Callable[[int], NDArray[np.int64]] = lambda n: np.zeros(n, np.int64)  # noqa: E731
     return {
-        "count": zeros(places * shapes),
+        "present": zeros(places * shapes),
         "area": zeros(places * shapes),
         "starts": zeros((places - 1) * shapes),
         "hour_cpu": zeros(hourly),

@@ -38,8 +38,8 @@ FIXED_END, HELPABLE, GRACE, RULED, MEMBER, ALONE, NEVER_PREEMPTS = 1, 2, 4, 8, 1
     PREEMPTED,
 ) = range(15)
 CLOCK = 15
-# setup: int64, what never changes in a run; the last are addresses of the table of arrays and of three functions
-SHIFT, TREE, HOUR_MS, SEED, CLASSES, PODS, PACED, PERCENTAGE, PREEMPTION, TABLE_AT, PICK_AT, PREEMPT_AT, OFFER_AT = range(13)
+# setup: int64, what never changes in a run; the last are addresses of three functions
+SHIFT, TREE, HOUR_MS, SEED, CLASSES, PODS, PACED, PERCENTAGE, PREEMPTION, PICK_AT, PREEMPT_AT, OFFER_AT = range(12)
 
 CORDONED = 1 << 24  # taken off a node's free pods while it takes no new ones
 FOREVER = np.int64(1) << 60  # the duration of a dynamic pod that runs until it is told to end

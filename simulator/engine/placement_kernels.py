@@ -79,52 +79,53 @@ def span_of(first, end, nodes):
 
 
 @compiled(forceinline=True, error_model="numpy", fastmath=_SAFE, _nrt=False)
-def scan(
-    s, salt, rules, free_cpu, free_memory, free_pods, free_extended, without,
-    pool_cpu, pool_memory, pool_first, pool_end, tier, shape_cpu, shape_memory, shape_extended, shape_axis,
-):  # fmt: skip
+def scan(s, salt, run):
     """Best slot for shape `s`, or -1: every node of every eligible pool, highest tier first, one max-reduction each."""
-    c, m, g = shape_cpu[s], shape_memory[s], shape_extended[s]
+    c, m, g = run.shape_cpu[s], run.shape_memory[s], run.shape_extended[s]
     c8, m8 = np.float64(c), np.float64(m)
-    shapes, nodes = shape_cpu.size, free_cpu.size
-    axis = U8(shape_axis[s]) * U8(nodes)
-    weights = (rules[R_FIT_WEIGHT], rules[R_BALANCE_WEIGHT], rules[R_BALANCE_MASK], rules[R_BALANCE_SHIFT])
-    most = np.float64(rules[R_MOST])
+    shapes, nodes = run.shape_cpu.size, run.free_cpu.size
+    axis = U8(run.shape_axis[s]) * U8(nodes)
+    weights = (run.rules[R_FIT_WEIGHT], run.rules[R_BALANCE_WEIGHT], run.rules[R_BALANCE_MASK], run.rules[R_BALANCE_SHIFT])
+    most = np.float64(run.rules[R_MOST])
     best = I4(-1)
-    for q in range(pool_first.size):
-        rank = tier[U8(q * shapes) + U8(s)]
+    for q in range(run.pool_first.size):
+        rank = run.tier[U8(q * shapes) + U8(s)]
         if rank < 0:
             continue
         if best >= 0 and best >> I4(TIER_SHIFT) > rank:
             break
-        cpu, memory = pool_cpu[q], pool_memory[q]
+        cpu, memory = run.pool_cpu[q], run.pool_memory[q]
         cpu_slope, cpu_offset = fit_line(cpu, most)
         memory_slope, memory_offset = fit_line(memory, most)
         cpu_offset, memory_offset = cpu_offset - c8, memory_offset - m8
         cpu_top, memory_top = cpu + c8, memory + m8
         base = I4(np.int64(rank) << TIER_SHIFT)
-        first, end = U8(pool_first[q]), U8(pool_end[q])
+        first, end = U8(run.pool_first[q]), U8(run.pool_end[q])
         lowest, highest = I4(first), I4(end)
         start, stop = span_of(first, end, U8(nodes))
         if g > 0:
             for i in range(start, stop):
-                have_cpu, have_memory = np.float64(free_cpu[i]), np.float64(free_memory[i])
+                have_cpu, have_memory = np.float64(run.free_cpu[i]), np.float64(run.free_memory[i])
                 score = resource_score(
                     have_cpu + cpu_offset, have_memory + memory_offset, cpu_top - have_cpu, memory_top - have_memory,
-                    cpu, memory, cpu_slope, memory_slope, without[i], weights,
+                    cpu, memory, cpu_slope, memory_slope, run.without[i], weights,
                 )  # fmt: skip
-                lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1) | (I4(i) < lowest) | (I4(i) >= highest))
-                lacks = I4(lacks | (free_extended[axis + i] < g))
+                lacks = I4(
+                    (run.free_cpu[i] < c) | (run.free_memory[i] < m) | (run.free_pods[i] < 1) | (I4(i) < lowest) | (I4(i) >= highest)
+                )
+                lacks = I4(lacks | (run.free_extended[axis + i] < g))
                 key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
                 best = max(best, I4(key | I4(-lacks)))
         else:
             for i in range(start, stop):
-                have_cpu, have_memory = np.float64(free_cpu[i]), np.float64(free_memory[i])
+                have_cpu, have_memory = np.float64(run.free_cpu[i]), np.float64(run.free_memory[i])
                 score = resource_score(
                     have_cpu + cpu_offset, have_memory + memory_offset, cpu_top - have_cpu, memory_top - have_memory,
-                    cpu, memory, cpu_slope, memory_slope, without[i], weights,
+                    cpu, memory, cpu_slope, memory_slope, run.without[i], weights,
                 )  # fmt: skip
-                lacks = I4((free_cpu[i] < c) | (free_memory[i] < m) | (free_pods[i] < 1) | (I4(i) < lowest) | (I4(i) >= highest))
+                lacks = I4(
+                    (run.free_cpu[i] < c) | (run.free_memory[i] < m) | (run.free_pods[i] < 1) | (I4(i) < lowest) | (I4(i) >= highest)
+                )
                 key = I4(I4(base + I4(score << I4(SLOT_BITS))) | I4(I4(i) ^ salt))
                 best = max(best, I4(key | I4(-lacks)))
     if best < 0:
@@ -133,70 +134,67 @@ def scan(
 
 
 @compiled(error_model="numpy", fastmath=_SAFE, _nrt=False)
-def rescore(
-    n, rules, free_cpu, free_memory, free_pods, free_extended, without,
-    pool_cpu, pool_memory, pool_of, tier, shape_cpu, shape_memory, shape_extended, shape_axis, tree,
-):  # fmt: skip
+def rescore(n, run):
     """Write the leaf row of node `n`: for every shape `1 + (tier | score)`, or 0 when the node cannot take it."""
-    shapes, nodes = U8(shape_cpu.size), free_cpu.size
-    q = U8(pool_of[n])
+    shapes, nodes = U8(run.shape_cpu.size), run.free_cpu.size
+    q = U8(run.pool_of[n])
     row, ranks = U8(n) * shapes, q * shapes
-    have_cpu, have_memory, have_pods, before = free_cpu[n], free_memory[n], free_pods[n], without[n]
-    cpu, memory = pool_cpu[q], pool_memory[q]
-    weights = (rules[R_FIT_WEIGHT], rules[R_BALANCE_WEIGHT], rules[R_BALANCE_MASK], rules[R_BALANCE_SHIFT])
-    most = np.float64(rules[R_MOST])
+    have_cpu, have_memory, have_pods, before = run.free_cpu[n], run.free_memory[n], run.free_pods[n], run.without[n]
+    cpu, memory = run.pool_cpu[q], run.pool_memory[q]
+    weights = (run.rules[R_FIT_WEIGHT], run.rules[R_BALANCE_WEIGHT], run.rules[R_BALANCE_MASK], run.rules[R_BALANCE_SHIFT])
+    most = np.float64(run.rules[R_MOST])
     cpu_slope, cpu_offset = fit_line(cpu, most)
     memory_slope, memory_offset = fit_line(memory, most)
     cpu_offset, memory_offset = np.float64(have_cpu) + cpu_offset, np.float64(have_memory) + memory_offset
     used_cpu, used_memory = cpu - np.float64(have_cpu), memory - np.float64(have_memory)
     full = I4(have_pods < 1)
     for s in range(shapes):
-        c8, m8 = np.float64(shape_cpu[s]), np.float64(shape_memory[s])
+        c8, m8 = np.float64(run.shape_cpu[s]), np.float64(run.shape_memory[s])
         score = resource_score(
             cpu_offset - c8, memory_offset - m8, used_cpu + c8, used_memory + m8, cpu, memory, cpu_slope, memory_slope, before, weights
         )
-        rank = tier[ranks + s]
-        lacks = I4((have_cpu < shape_cpu[s]) | (have_memory < shape_memory[s]) | (rank < 0)) | full
+        rank = run.tier[ranks + s]
+        lacks = I4((have_cpu < run.shape_cpu[s]) | (have_memory < run.shape_memory[s]) | (rank < 0)) | full
         value = I4(I4(score + I4(1)) + I4(rank << I4(SCORE_BITS)))
-        tree[row + s] = np.uint16(value & I4(~I4(-lacks)))
-    if free_extended.size > 0:
+        run.tree[row + s] = np.uint16(value & I4(~I4(-lacks)))
+    if run.free_extended.size > 0:
         for s in range(shapes):
-            if shape_extended[s] > 0 and free_extended[U8(shape_axis[s]) * U8(nodes) + U8(n)] < shape_extended[s]:
-                tree[row + s] = np.uint16(0)
+            if run.shape_extended[s] > 0 and run.free_extended[U8(run.shape_axis[s]) * U8(nodes) + U8(n)] < run.shape_extended[s]:
+                run.tree[row + s] = np.uint16(0)
 
 
 @compiled(error_model="numpy", _nrt=False)
-def lift(n, shapes, tree, levels):
+def lift(n, run):
     """Carry the change of leaf `n` to the root: each row is the maximum of its eight children, shape by shape."""
     i = U8(n)
-    w = U8(shapes)
-    for level in range(1, levels.size // 2):
+    w = U8(run.shape_cpu.size)
+    for level in range(1, run.levels.size // 2):
         i = i >> U8(ARITY_BITS)
-        child = (U8(levels[2 * level - 2]) + (i << U8(ARITY_BITS))) * w
-        own = (U8(levels[2 * level]) + i) * w
+        child = (U8(run.levels[2 * level - 2]) + (i << U8(ARITY_BITS))) * w
+        own = (U8(run.levels[2 * level]) + i) * w
         for s in range(w):
             x = child + s
-            low = max(max(tree[x], tree[x + w]), max(tree[x + U8(2) * w], tree[x + U8(3) * w]))
-            high = max(max(tree[x + U8(4) * w], tree[x + U8(5) * w]), max(tree[x + U8(6) * w], tree[x + U8(7) * w]))
-            tree[own + s] = max(low, high)
+            low = max(max(run.tree[x], run.tree[x + w]), max(run.tree[x + U8(2) * w], run.tree[x + U8(3) * w]))
+            high = max(max(run.tree[x + U8(4) * w], run.tree[x + U8(5) * w]), max(run.tree[x + U8(6) * w], run.tree[x + U8(7) * w]))
+            run.tree[own + s] = max(low, high)
 
 
 @compiled(error_model="numpy", _nrt=False)
-def pick(s, salt, shapes, tree, levels):
+def pick(s, salt, run):
     """Best slot for shape `s` from the tree, or -1; among equals the largest `number xor salt`, digit by digit."""
-    w = U8(shapes)
-    top = levels.size // 2 - 1
-    best = tree[U8(levels[2 * top]) * w + U8(s)]
+    w = U8(run.shape_cpu.size)
+    top = run.levels.size // 2 - 1
+    best = run.tree[U8(run.levels[2 * top]) * w + U8(s)]
     if best == 0:
         return np.int64(-1)
     i = U8(0)
     for down in range(top):
         level = top - 1 - down
-        first = (U8(levels[2 * level]) + (i << U8(ARITY_BITS))) * w + U8(s)
+        first = (U8(run.levels[2 * level]) + (i << U8(ARITY_BITS))) * w + U8(s)
         digit = U8((np.int64(salt) >> (ARITY_BITS * level)) & 7)
         chosen, highest = U8(0), np.int64(-1)
         for x in range(U8(8)):
-            if tree[first + x * w] == best and np.int64(x ^ digit) > highest:
+            if run.tree[first + x * w] == best and np.int64(x ^ digit) > highest:
                 chosen, highest = x, np.int64(x ^ digit)
         i = (i << U8(ARITY_BITS)) + chosen
     return np.int64(i)

@@ -22,7 +22,6 @@ from simulator.engine.control_kernels import idle_nodes, nodes_worth, out_of_pat
 from simulator.engine.dynamic_kernels import pods_on
 from simulator.engine.extended import columns_of
 from simulator.engine.layout import (
-    ARRAYS,
     EVERY_NODE,
     Layout,
     counter_arrays,
@@ -36,13 +35,21 @@ from simulator.engine.layout import (
 from simulator.engine.layout import eligible as eligible
 from simulator.engine.lives import DynamicLives
 from simulator.engine.policies import Policy
+from simulator.engine.table_kernels import RunArrays
 from simulator.engine.trace import Trace
 
 LOST, ENDED = -1, -2
 
 Pods = NDArray[np.int64] | Sequence[int]
 
-_BOUND: dict[str, Callable[..., int | None]] = {"start": start_bound, "end": end_bound, "evict": evict_bound, "cordon": cordon_bound}
+_BOUND: dict[str, Callable[..., int | None]] = {
+    "join": join_bound,
+    "leave": leave_bound,
+    "start": start_bound,
+    "end": end_bound,
+    "evict": evict_bound,
+    "cordon": cordon_bound,
+}
 
 
 class Usage(NamedTuple):
@@ -95,7 +102,7 @@ class State:
     shape_axis: NDArray[np.int32]
     shape_flags: NDArray[np.int32]
     shape_class: NDArray[np.int32]
-    count: NDArray[np.int64]
+    present: NDArray[np.int64]
     starts: NDArray[np.int64]
     hour_cpu: NDArray[np.int64]
     hour_memory: NDArray[np.int64]
@@ -132,7 +139,7 @@ class State:
         self.setup = np.array(
             [
                 trace.shift, int(by_tree), MS_PER_H, tie_seed, columns_of(trace.shapes), trace.pods, int(paced), percentage,
-                int(preemption and len({shape.priority for shape in trace.shapes}) > 1), 0, 0, 0, 0,
+                int(preemption and len({shape.priority for shape in trace.shapes}) > 1), 0, 0, 0,
             ],
             np.int64,
         )  # fmt: skip
@@ -142,11 +149,11 @@ class State:
         self._bind()
 
     def _bind(self) -> None:
-        self.arrays: list[NDArray[Any]] = [np.ascontiguousarray(getattr(self, name)) for name in ARRAYS]
-        for name, array in zip(ARRAYS, self.arrays, strict=True):
+        self.arrays = RunArrays(*(np.ascontiguousarray(getattr(self, name)) for name in RunArrays._fields))
+        for name, array in zip(RunArrays._fields, self.arrays, strict=True):
             setattr(self, name, array)
         self._table = np.array([[a.ctypes.data, a.size] for a in self.arrays], np.int64).ravel()
-        self.setup[kernels.TABLE_AT] = self._table.ctypes.data
+        self._run_at: int = self._table.ctypes.data
         self._bind_far()
 
     def _bind_far(self) -> None:
@@ -164,25 +171,18 @@ class State:
 
         `watch` adds up what should interrupt: `kernels.WATCH_WAITING` (True, as an int) and `kernels.WATCH_CHANGED`.
         """
-        code: int = advance_bound(self._table, until, +watch)
+        code: int = advance_bound(self._run_at, until, +watch)
         return code
 
     def join(self, slot: int, now: int, node: NodeShape) -> None:
         """A node stands at `slot` from `now`."""
         extended = np.array([node.extended.get(axis, 0) for axis in self.layout.axes], np.int32)
         room = (np.int32(node.schedulable_cpu_m), np.int32(node.schedulable_memory_mib), np.int32(node.schedulable_pods))
-        self._join(slot, now, room, extended)
-
-    def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
-        join_bound(self._table, slot, now, *room, extended)
+        self._call("join", slot, now, *room, extended)
 
     def leave(self, slot: int, now: int) -> int:
         """The node at `slot` is gone; returns how many pods lost it."""
-        node_pods = self.layout.pools[self.pool_of[slot]].shape.schedulable_pods
-        return self._leave(slot, now, node_pods)
-
-    def _leave(self, slot: int, now: int, node_pods: int) -> int:
-        return int(leave_bound(self._table, slot, now, node_pods))
+        return self._call("leave", slot, now, self.layout.pools[self.pool_of[slot]].shape.schedulable_pods)
 
     def start_pods(self, pods: Pods, now: int, lasting_ms: Pods | int | None = None) -> int:
         """Dynamic pods begin to exist, in this order; each is tried at once like an arrival, else it waits.
@@ -262,7 +262,7 @@ class State:
         return numbers
 
     def _call(self, name: str, *arguments: Any) -> int:
-        return int(_BOUND[name](self._table, *arguments) or 0)
+        return int(_BOUND[name](self._run_at, *arguments) or 0)
 
     def last_slots(self) -> NDArray[np.int32]:
         """The slot on which every pod runs or ran last, -1 for pods that never ran or wait again: int32 [pods]."""
@@ -274,7 +274,7 @@ class State:
         """Pods that have waited for at least `patience_ms`, by shape: int64 [padded shapes], a copy."""
         shapes = self.shape_cpu.size
         if patience_ms == 0:
-            return np.array(self.count[-shapes:])
+            return np.array(self.present[-shapes:])
         out = np.zeros(shapes, np.int64)
         out_of_patience(now, patience_ms, self.head, self.queue_next, self.placed, self.arrival, out)
         return out

@@ -6,7 +6,6 @@ from types import FunctionType, ModuleType
 from typing import Any, SupportsInt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.engine import (
     constraint_kernels,
@@ -21,6 +20,7 @@ from simulator.engine import (
     scores_kernels,
 )
 from simulator.engine.state import State
+from simulator.engine.table_kernels import RunArrays
 
 _MODULES: tuple[ModuleType, ...] = (
     layout_kernels,
@@ -59,30 +59,20 @@ class TwinState(State):
         """Nothing is compiled; the addresses only tell the functions apart."""
         self.setup[kernels.PICK_AT], self.setup[kernels.PREEMPT_AT], self.setup[kernels.OFFER_AT] = 1, 2, 3
 
-    def _called(self, address: int, table: int, a: int, b: int) -> int:
+    def _called(self, address: int, run: RunArrays, a: int, b: int) -> int:
         """What the compiled code calls by pointer."""
         if address == 2:
-            return int(self._plain["preempt"](a, b, *self.arrays))
+            return int(self._plain["preempt"](a, b, run))
         if address == 3:
-            self._plain["offer_queues"](a, *self.arrays)
+            self._plain["offer_queues"](a, run)
             return 0
-        function = self._plain["pick_ruled"]
-        names = function.__code__.co_varnames[2 : function.__code__.co_argcount]
-        return int(function(a, np.int32(b), *(getattr(self, name) for name in names)))
+        return int(self._plain["pick_ruled"](a, np.int32(b), run))
 
     def advance(self, until: SupportsInt, watch: int) -> int:
         """As `State.advance`."""
         with np.errstate(all="ignore"):
-            return int(self._plain["advance"](np.int64(int(until)), watch, *self.arrays))
+            return int(self._plain["advance"](np.int64(int(until)), watch, self.arrays))
 
     def _call(self, name: str, *arguments: Any) -> int:
         with np.errstate(all="ignore"):
-            return int(self._plain[name](*arguments, *self.arrays) or 0)
-
-    def _join(self, slot: int, now: int, room: tuple[np.int32, ...], extended: NDArray[np.int32]) -> None:
-        with np.errstate(all="ignore"):
-            self._plain["join"](slot, now, *room, extended, *self.arrays)
-
-    def _leave(self, slot: int, now: int, node_pods: int) -> int:
-        with np.errstate(all="ignore"):
-            return int(self._plain["leave"](slot, now, node_pods, *self.arrays))
+            return int(self._plain[name](*arguments, self.arrays) or 0)

@@ -46,7 +46,7 @@ class WaitBudget:
         """
         state = self._state
         if self._none:
-            return state.count[-state.shape_cpu.size :] + state.held, NEVER
+            return state.present[-state.shape_cpu.size :] + state.held, NEVER
         queues = (state.head, state.queue_next, state.placed, state.arrival, state.duration)
         following = ready_pods(now, self._fixed, self._per_run, *queues, self._out)
         return self._out + state.held, int(following)

@@ -43,7 +43,7 @@ PEERS = {"OpenDC": {40: 51_100, 250: 42_500, 1000: 14_700, 5000: 5_170}, "CloudS
 RULED = {40: 100_000, 250: 50_000, 1000: 20_000}
 RULED_AT_MOST = {40: 25, 250: 50, 1000: 200}
 VERSIONS = ("1.35", "1.36")
-COUNTED = ("placed", "count", "area", "starts", "last_departure", "hour_cpu", "hour_memory", "hour_pods")
+COUNTED = ("placed", "present", "area", "starts", "last_departure", "hour_cpu", "hour_memory", "hour_pods")
 
 
 def row(name: str, measured: float, unit: str, target: float, at_least: bool) -> Row:

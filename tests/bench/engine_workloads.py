@@ -283,7 +283,7 @@ def c_s(trace: Trace, fleet: Fleet) -> tuple[float, State] | None:
     arrays = (
         trace.arrival_ms, trace.shape, trace.departure, state.placed, state.free_cpu, state.free_memory, state.free_extended,
         state.free_pods, state.pool_of, state.pool_cpu, state.pool_memory, state.pool_first, state.pool_end, state.tier, state.shape_cpu,
-        state.shape_memory, state.shape_extended, state.shape_class, state.count, state.area, state.starts, state.last_departure,
+        state.shape_memory, state.shape_extended, state.shape_class, state.present, state.area, state.starts, state.last_departure,
         state.hour_cpu, state.hour_memory, state.hour_pods,
     )  # fmt: skip
     sizes = (trace.pods, trace.shift, trace.hours)

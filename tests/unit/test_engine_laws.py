@@ -211,7 +211,7 @@ def test_a_system_that_starts_empty_fills_like_m_m_infinity() -> None:
         state = State(trace, fleet_of(200_000), POLICIES["default"], "1.36", tie_seed=0)
         state.join(0, 0, state.layout.pools[0].shape)
         state.advance(MEAN_SERVICE_MS, False)
-        return [state.count[0] / copies], []
+        return [state.present[0] / copies], []
 
     assert_agrees(replicated(measure), [20.227858])
 

@@ -7,18 +7,18 @@ import re
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, types
 
 from simulator.engine import jit_kernels, placement_kernels
 from simulator.engine.placement_kernels import LANES, scan, span_of
+from simulator.engine.table_kernels import RUN
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="vector registers are named for x86-64")
 def test_the_scan_divides_whole_vectors_of_nodes() -> None:
     """A lost vectorisation (a signed index, a branch, a 64-bit step) makes the scan several times slower and shows here."""
     fresh = njit(error_model="numpy", fastmath=placement_kernels._SAFE, _nrt=False)(scan.py_func)
-    one, i4, f8, i8 = np.zeros(1), np.zeros(1, np.int32), np.ones(1), np.zeros(1, np.int64)
-    fresh(np.uint64(0), np.int32(0), np.zeros(5, np.int32), i4, i4, i4, i4[:0], i4, f8, one + 1, i8, i8, i4, i4, i4, i4, i4)
+    fresh.compile((types.uint64, types.int32, RUN))
     assembly = fresh.inspect_asm(fresh.signatures[0])
     assert re.search(r"vdivpd\s+.*[yz]mm", assembly)
 

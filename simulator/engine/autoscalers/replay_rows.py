@@ -28,6 +28,7 @@ class Latencies:
     burst: int = 0
     recreate: int = 60
     bind: int = 9
+    binding: int = 0
     refuse: int = 12
     refuse_kind: int = 3
     refuse_busy: int = 0

@@ -10,8 +10,9 @@ pod refused while there was no node at all waits as `replay_backoff` says. Laten
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import simpy
@@ -54,7 +55,7 @@ class World:
         self._pace = 1.0 - latencies.pace + 2.0 * latencies.pace * float(self._timing.random())
         self._active: deque[RunningPod] = deque()
         self._arrival = env.event()
-        self._moves = self._openings = 0
+        self._moves = self._openings = self._bound_ms = 0
         self._wall_ms = int(streams("replay-wall-clock").integers(MS_PER_S))
         env.process(self._schedule())
         self._zones: dict[str, int] = {}
@@ -187,22 +188,31 @@ class World:
         if missing < 0:
             self._shrink(kind, -missing)
         self.creating[kind] += max(missing, 0)
-        last_of_burst = 1
-        for number in range(1, missing + 1):
-            if self.creating[kind] + len(self.live[kind]) > self.desired[kind]:
-                self.creating[kind] -= 1
-                continue
-            self.creating[kind] -= 1
-            pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
-            self.live[kind].append(pod)
-            self.waiting.append(pod)
-            self._queue([pod])
-            self._note()
-            if not self.latencies.burst:
-                yield self.env.timeout(self.jitter(self.latencies.each_pod))
-            elif number == last_of_burst:
-                last_of_burst += last_of_burst + 1
-                yield self.env.timeout(self.jitter(self.latencies.burst))
+        for after_ms in self._answers(missing):
+            yield self.env.timeout(after_ms)
+            self._make_pod(kind)
+
+    def _answers(self, missing: int) -> Iterator[int]:
+        """Milliseconds to each next pod: one by one, or in bursts of 1, 2, 4, 8 ... asked for together, the next after the last answer."""
+        if not self.latencies.burst:
+            yield from (0 if number == 0 else self.jitter(self.latencies.each_pod) for number in range(missing))
+            return
+        size = 1
+        while missing > 0:
+            answered = sorted(self.jitter(self.latencies.burst) for _ in range(min(size, missing)))
+            yield from (later - earlier for earlier, later in pairwise((0, *answered)))
+            missing, size = missing - size, 2 * size
+
+    def _make_pod(self, kind: int) -> None:
+        """One of the pods that were missing, unless it is no longer wanted."""
+        self.creating[kind] -= 1
+        if self.creating[kind] + 1 + len(self.live[kind]) > self.desired[kind]:
+            return
+        pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
+        self.live[kind].append(pod)
+        self.waiting.append(pod)
+        self._queue([pod])
+        self._note()
 
     def _shrink(self, kind: int, count: int) -> None:
         now, pods = self.now, self.live[kind]
@@ -240,15 +250,23 @@ class World:
                 continue
             moves, openings = self._moves, self._openings
             if self._place(pod):
-                yield self.env.timeout(self.jitter(self.latencies.bind))
+                yield from self._bind()
                 continue
             size = len(self.machines)
             pod.errors = 0 if self.rows.present[:size].any() else pod.errors + 1
             pod.shut_out = not (self.rows.present[:size] & self.rows.open[:size]).any()
-            yield self.env.timeout(self.jitter(self._refusal_ms()))
+            if pod.errors <= 1:
+                yield self.env.timeout(max(self._bound_ms - self.now, 0) + self.jitter(self._refusal_ms()))
             pod.attempts += 1
             if not pod.gone:
                 self._put_back(pod, changed=openings != self._openings if pod.shut_out else moves != self._moves)
+
+    def _bind(self) -> Story:
+        """The scheduler takes the pod for placed and goes on; the API server writes the binding meanwhile."""
+        if self.latencies.bind:
+            yield self.env.timeout(self.jitter(self.latencies.bind))
+        if self.latencies.binding:
+            self._bound_ms = max(self._bound_ms, self.now) + self.jitter(self.latencies.binding)
 
     def _put_back(self, pod: RunningPod, *, changed: bool) -> None:
         """The pod was refused; whoever watches hears of it, unless it is told of an empty cluster once more.
