@@ -45,9 +45,9 @@ TAINT_WEIGHT, NODE_WEIGHT, SPREAD_WEIGHT, POD_WEIGHT = 3, 2, 2, 2
 
 
 @compiled(_nrt=False)
-def bump(n, s, sign, slots, run):
+def bump(n, s, sign, run):
     """A pod of shape `s` comes to (sign 1) or leaves (sign -1) node `n`: counts of others' selectors, further resources."""
-    o = run.terms[np.int64(s)]
+    o, slots = run.terms[np.int64(s)], run.free_cpu.size
     first = run.terms[o + MEMBERS]
     for k in range(run.terms[o + N_MEMBERS]):
         run.matching[run.terms[first + k] * slots + np.int64(n)] += I4(sign)
@@ -64,9 +64,9 @@ def _extra(o, run):
 
 
 @compiled(forceinline=True, _nrt=False)
-def _domain(key, i, slots, run):
+def _domain(key, i, run):
     """Number of node `i`'s domain under a topology key, -1 without the label."""
-    return np.int64(i) if key == 0 else np.int64(run.domain[(key - 1) * slots + i])
+    return np.int64(i) if key == 0 else np.int64(run.domain[(key - 1) * run.free_cpu.size + i])
 
 
 @compiled(_nrt=False)
@@ -84,7 +84,7 @@ def gather(key, group, mask, run):
         for i in range(run.pool_first[q], run.pool_end[q]):
             if run.free_cpu[i] < 0 or (counted == 2 and run.free_pods[i] < 0):
                 continue
-            d = _domain(key, i, slots, run)
+            d = _domain(key, i, run)
             if d >= 0:
                 pods = run.matching[group * slots + i]
                 run.work[SUMS * width + d] += pods
@@ -133,7 +133,7 @@ def _keep_company(o, run):
         key = run.terms[o + HEAD + k]
         any_company = gather(key, group, -1, run) or any_company
         for i in range(slots):
-            d = _domain(key, i, slots, run)
+            d = _domain(key, i, run)
             if d < 0:
                 run.work[COMPANIONS * width + i] = 2.0
             elif run.work[SUMS * width + d] == 0.0:
@@ -158,7 +158,7 @@ def _keep_apart(o, run):
             continue
         if gather(key, group, -1, run):
             for i in range(slots):
-                d = _domain(key, i, slots, run)
+                d = _domain(key, i, run)
                 if d >= 0 and run.work[SUMS * width + d] > 0.0:
                     run.work[i] = min(run.work[i], 0.0)
 
@@ -180,7 +180,7 @@ def _keep_even(o, run):
         if domains < least:
             lowest = 0.0
         for i in range(slots):
-            d = _domain(key, i, slots, run)
+            d = _domain(key, i, run)
             if d < 0 or run.work[SUMS * width + d] + own - lowest > skew:
                 run.work[i] = 0.0
 
@@ -194,7 +194,7 @@ def mark_feasible(s, run):
     o = np.int64(run.terms[s])
     fitting, standing = _fits(s, o, run)
     if fitting > 0:
-        _keep_ports_free(o, run.free_cpu.size, run)
+        _keep_ports_free(o, run)
         _keep_even(o, run)
         _keep_company(o, run)
         _keep_apart(o, run)
@@ -202,9 +202,9 @@ def mark_feasible(s, run):
 
 
 @compiled(_nrt=False)
-def _keep_ports_free(o, slots, run):
+def _keep_ports_free(o, run):
     """NodePorts: the first `N_PORTS` groups that must be absent hold pods with a port that conflicts."""
-    at = o + HEAD + run.terms[o + N_AFFINITY]
+    slots, at = run.free_cpu.size, o + HEAD + run.terms[o + N_AFFINITY]
     for k in range(run.terms[o + N_PORTS]):
         for i in range(slots):
             if run.matching[run.terms[at + ANTI * k + 1] * slots + i] > 0:
@@ -255,7 +255,7 @@ def _add_preferences(o, run):
         if gather(key, group, -1, run):
             touched = True
             for i in range(slots):
-                d = _domain(key, i, slots, run)
+                d = _domain(key, i, run)
                 if d >= 0:
                     run.work[COMPANIONS * width + i] += weight * run.work[SUMS * width + d]
     return touched
@@ -275,7 +275,7 @@ def _add_burdens(o, labelled, run):
             run.work[PRESENT * width + d] = 0.0
         domains = 0
         for i in range(slots):
-            d = _domain(key, i, slots, run)
+            d = _domain(key, i, run)
             if d >= 0 and run.work[i] > 0.0 and run.terms[labelled + run.pool_of[i]] != 0 and run.work[PRESENT * width + d] == 0.0:
                 run.work[PRESENT * width + d] = 1.0
                 domains += 1
@@ -283,7 +283,7 @@ def _add_burdens(o, labelled, run):
         if key != 0:
             gather(key, group, run.terms[t + 3], run)
         for i in range(slots):
-            d = _domain(key, i, slots, run)
+            d = _domain(key, i, run)
             if d >= 0:
                 pods = run.work[SUMS * width + d] if key != 0 else np.float64(run.matching[group * slots + i])
                 run.work[BURDEN * width + i] += pods * weight + (skew - 1)
@@ -292,13 +292,8 @@ def _add_burdens(o, labelled, run):
 @compiled(error_model="numpy", _nrt=False)
 def pick_ruled(s, salt, run):
     """Best slot for shape `s` under all its constraints, or -1; highest tier first, then the weighted sum of all scores."""
-    slots, shapes, width, pools, o = (
-        run.free_cpu.size,
-        run.shape_cpu.size,
-        run.work.size // WORK_ROWS,
-        run.pool_first.size,
-        np.int64(run.terms[s]),
-    )
+    o, slots, shapes = np.int64(run.terms[s]), run.free_cpu.size, run.shape_cpu.size
+    width, pools = run.work.size // WORK_ROWS, run.pool_first.size
     feasible, standing = mark_feasible(s, run)
     if feasible == 0:
         return np.int64(-1)
@@ -315,10 +310,8 @@ def pick_ruled(s, salt, run):
     for i in range(slots):
         if run.work[i] > 0.0:
             q = run.pool_of[i]
-            most_taints, most_wanted = (
-                max(most_taints, np.int64(run.terms[unwelcome + q])),
-                max(most_wanted, np.int64(run.terms[by_pool + q])),
-            )
+            most_taints = max(most_taints, np.int64(run.terms[unwelcome + q]))
+            most_wanted = max(most_wanted, np.int64(run.terms[by_pool + q]))
             low, high = min(low, run.work[COMPANIONS * width + i]), max(high, run.work[COMPANIONS * width + i])
             if run.terms[labelled + q] != 0:
                 run.work[BURDEN * width + i] = math.floor(run.work[BURDEN * width + i] + 0.5)

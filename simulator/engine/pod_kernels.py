@@ -100,7 +100,7 @@ def take(n, s, sign, run):
     if run.shape_extended[s] > 0:
         run.free_extended[U8(run.shape_axis[s]) * U8(run.free_cpu.size) + n] -= I4(sign * run.shape_extended[s])
     if run.shape_flags[s] & MEMBER:
-        bump(n, s, sign, run.free_cpu.size, run)
+        bump(n, s, sign, run)
 
 
 @compiled(forceinline=True, _nrt=False)

@@ -57,5 +57,5 @@ class Pace:
 
 PACE = Pace()
 
-LATENCIES = Latencies(burst=16, bind=1, refuse=6, refuse_kind=1)
+LATENCIES = Latencies(change=12, first_pod=10, burst=12, bind=0, binding=2, refuse=5, refuse_kind=0)
 """From the API server's audit log: 700 refusals, 238 bindings and 274 pods made by ReplicaSets in bursts of 1, 2, 4, 8 ..."""

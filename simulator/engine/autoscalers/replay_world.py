@@ -188,31 +188,33 @@ class World:
         if missing < 0:
             self._shrink(kind, -missing)
         self.creating[kind] += max(missing, 0)
-        for after_ms in self._answers(missing):
-            yield self.env.timeout(after_ms)
-            self._make_pod(kind)
+        for pause_ms in self._pauses(missing):
+            if self._make_pod(kind):
+                yield self.env.timeout(pause_ms)
 
-    def _answers(self, missing: int) -> Iterator[int]:
-        """Milliseconds to each next pod: one by one, or in bursts of 1, 2, 4, 8 ... asked for together, the next after the last answer."""
+    def _pauses(self, missing: int) -> Iterator[int]:
+        """Milliseconds after each pod: one by one, or in bursts of 1, 2, 4, 8 ... asked for together, the next after the last answer."""
         if not self.latencies.burst:
-            yield from (0 if number == 0 else self.jitter(self.latencies.each_pod) for number in range(missing))
+            yield from (self.jitter(self.latencies.each_pod) for _ in range(missing))
             return
-        size = 1
-        while missing > 0:
-            answered = sorted(self.jitter(self.latencies.burst) for _ in range(min(size, missing)))
-            yield from (later - earlier for earlier, later in pairwise((0, *answered)))
-            missing, size = missing - size, 2 * size
+        size, left = 2, missing - 1
+        while left > 0:
+            answers = sorted(self.jitter(self.latencies.burst) for _ in range(min(size, left)))
+            yield from (later - earlier for earlier, later in pairwise((0, *answers)))
+            size, left = 2 * size, left - size
+        yield 0
 
-    def _make_pod(self, kind: int) -> None:
-        """One of the pods that were missing, unless it is no longer wanted."""
+    def _make_pod(self, kind: int) -> bool:
+        """Make one of the pods that were missing; false when it is no longer wanted."""
         self.creating[kind] -= 1
-        if self.creating[kind] + 1 + len(self.live[kind]) > self.desired[kind]:
-            return
+        if self.creating[kind] + len(self.live[kind]) >= self.desired[kind]:
+            return False
         pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
         self.live[kind].append(pod)
         self.waiting.append(pod)
         self._queue([pod])
         self._note()
+        return True
 
     def _shrink(self, kind: int, count: int) -> None:
         now, pods = self.now, self.live[kind]
