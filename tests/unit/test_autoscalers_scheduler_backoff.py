@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import simpy
 
@@ -77,6 +79,29 @@ def test_a_second_refusal_by_an_empty_cluster_says_nothing_new() -> None:
     world.env.run(until=4720)
     assert told == [20]
     assert world.live[0][0].attempts == 3
+
+
+def test_a_second_refusal_by_an_empty_cluster_takes_no_time() -> None:
+    """Refused at 20 and 30, both are refused again in the millisecond 1700; the node of 1705 comes too late for either."""
+    world, _ = world_of(ONE)
+    world.follow(0, 2)
+    world.env.run(until=1705)
+    assert [pod.errors for pod in world.live[0]] == [2, 2]
+    world.make_ready(world.add_node(node("n"), "g"))
+    world.env.run(until=4700)
+    assert world.bound_pods() == 0
+    world.env.run(until=4702)
+    assert world.bound_pods() == 2
+
+
+def test_pods_are_placed_in_no_time_when_a_binding_takes_the_scheduler_none() -> None:
+    world = World(simpy.Environment(), Kinds.of([ONE]), Streams(0), replace(EXACT, bind=0))
+    world.add_node(node("n"), "g")
+    world.follow(0, 4)
+    world.env.run(until=100)
+    world.make_ready(0)
+    world.env.run(until=101)
+    assert world.bound_pods() == 4
 
 
 def test_a_closed_node_wakes_no_pod_that_only_closed_nodes_refused() -> None:

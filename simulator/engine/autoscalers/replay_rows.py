@@ -14,7 +14,8 @@ from simulator.engine.kube.objects import Node
 class Latencies:
     """Milliseconds of a control plane on two cores, seen in the recordings; draws vary by `spread`, whole runs by `pace`.
 
-    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none, `refuse_kind` more
+    `bind` and `refuse` are what one pod takes the scheduler when it finds a node and when it finds none (it writes a refusal
+    before it goes on, a binding beside its work: `bind` may be 0), `refuse_kind` more
     for every further kind that waits, since results are reused among equal pods only, and at least `refuse_busy` while
     pods of several Deployments are being made; `change` lies between the changes of two Deployments in one second, which
     whoever scales them makes one after the other; `taint` passes between the decision to delete a node and its end,
@@ -28,7 +29,6 @@ class Latencies:
     burst: int = 0
     recreate: int = 60
     bind: int = 9
-    binding: int = 0
     refuse: int = 12
     refuse_kind: int = 3
     refuse_busy: int = 0

@@ -4,15 +4,15 @@ Time is integer milliseconds of a simpy clock. The scheduler scores as kube-sche
 among the best nodes; a pod that finds no node is looked at again when something changed, without waiting for its
 back-off while no other pod is queued (SchedulerPopFromBackoffQ, on since 1.33). A node that appears is still closed by
 its start-up taints, so it brings back no pod that only closed nodes refused (queueing hints of TaintToleration), and a
-pod refused while there was no node at all waits as `replay_backoff` says. Latencies are those of the recordings.
+pod refused while there was no node at all waits as `replay_backoff` says; its second refusal in a row has the message of
+the first, so nothing is written and no time passes (schedule_one.go, updatePod). Latencies are those of the recordings.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import simpy
@@ -55,7 +55,7 @@ class World:
         self._pace = 1.0 - latencies.pace + 2.0 * latencies.pace * float(self._timing.random())
         self._active: deque[RunningPod] = deque()
         self._arrival = env.event()
-        self._moves = self._openings = self._bound_ms = 0
+        self._moves = self._openings = 0
         self._wall_ms = int(streams("replay-wall-clock").integers(MS_PER_S))
         env.process(self._schedule())
         self._zones: dict[str, int] = {}
@@ -188,33 +188,22 @@ class World:
         if missing < 0:
             self._shrink(kind, -missing)
         self.creating[kind] += max(missing, 0)
-        for pause_ms in self._pauses(missing):
-            if self._make_pod(kind):
-                yield self.env.timeout(pause_ms)
-
-    def _pauses(self, missing: int) -> Iterator[int]:
-        """Milliseconds after each pod: one by one, or in bursts of 1, 2, 4, 8 ... asked for together, the next after the last answer."""
-        if not self.latencies.burst:
-            yield from (self.jitter(self.latencies.each_pod) for _ in range(missing))
-            return
-        size, left = 2, missing - 1
-        while left > 0:
-            answers = sorted(self.jitter(self.latencies.burst) for _ in range(min(size, left)))
-            yield from (later - earlier for earlier, later in pairwise((0, *answers)))
-            size, left = 2 * size, left - size
-        yield 0
-
-    def _make_pod(self, kind: int) -> bool:
-        """Make one of the pods that were missing; false when it is no longer wanted."""
-        self.creating[kind] -= 1
-        if self.creating[kind] + len(self.live[kind]) >= self.desired[kind]:
-            return False
-        pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
-        self.live[kind].append(pod)
-        self.waiting.append(pod)
-        self._queue([pod])
-        self._note()
-        return True
+        last_of_burst = 1
+        for number in range(1, missing + 1):
+            if self.creating[kind] + len(self.live[kind]) > self.desired[kind]:
+                self.creating[kind] -= 1
+                continue
+            self.creating[kind] -= 1
+            pod = RunningPod(kind, self.now, float(self._chance.random()), float(self._chance.random()))
+            self.live[kind].append(pod)
+            self.waiting.append(pod)
+            self._queue([pod])
+            self._note()
+            if not self.latencies.burst:
+                yield self.env.timeout(self.jitter(self.latencies.each_pod))
+            elif number == last_of_burst:
+                last_of_burst += last_of_burst + 1
+                yield self.env.timeout(self.jitter(self.latencies.burst))
 
     def _shrink(self, kind: int, count: int) -> None:
         now, pods = self.now, self.live[kind]
@@ -252,23 +241,17 @@ class World:
                 continue
             moves, openings = self._moves, self._openings
             if self._place(pod):
-                yield from self._bind()
+                if self.latencies.bind:
+                    yield self.env.timeout(self.jitter(self.latencies.bind))
                 continue
             size = len(self.machines)
             pod.errors = 0 if self.rows.present[:size].any() else pod.errors + 1
             pod.shut_out = not (self.rows.present[:size] & self.rows.open[:size]).any()
             if pod.errors <= 1:
-                yield self.env.timeout(max(self._bound_ms - self.now, 0) + self.jitter(self._refusal_ms()))
+                yield self.env.timeout(self.jitter(self._refusal_ms()))
             pod.attempts += 1
             if not pod.gone:
                 self._put_back(pod, changed=openings != self._openings if pod.shut_out else moves != self._moves)
-
-    def _bind(self) -> Story:
-        """The scheduler takes the pod for placed and goes on; the API server writes the binding meanwhile."""
-        if self.latencies.bind:
-            yield self.env.timeout(self.jitter(self.latencies.bind))
-        if self.latencies.binding:
-            self._bound_ms = max(self._bound_ms, self.now) + self.jitter(self.latencies.binding)
 
     def _put_back(self, pod: RunningPod, *, changed: bool) -> None:
         """The pod was refused; whoever watches hears of it, unless it is told of an empty cluster once more.
